@@ -1,0 +1,93 @@
+"""The main flow of answering: question → passages → prompt → text → checked citations.
+
+Works on batches; one question is a batch of one. Knows the retriever and the generator only by their Protocols.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from assistant.cite import cite
+from fieldguide.models.base import Generation, Generator
+from fieldguide.prompts import answer_prompt, answer_prompt_hash
+from fieldguide.settings import Answer as AnswerSettings
+from fieldguide.types import Answer, Context, Document, Retriever, Trace
+
+
+def ask(
+    questions: Sequence[str],
+    *,
+    retriever: Retriever | None,
+    generator: Generator,
+    adapter: str | None,
+    documents: Mapping[str, Document],
+    settings: AnswerSettings,
+) -> list[Answer]:
+    """An answer to each question, over retrieved passages or (``retriever`` None) from the model alone."""
+    contexts: Sequence[Context | None] = [None] * len(questions)
+    started = time.perf_counter()
+    if retriever is not None:
+        contexts = retriever.contexts(questions)
+    answers = answer_in_context(
+        questions, contexts, generator=generator, adapter=adapter, documents=documents, settings=settings,
+        index=retriever.index_id if retriever is not None else None,
+    )  # fmt: skip
+    total = time.perf_counter() - started
+    generate = sum(answer.trace.seconds["generate"] for answer in answers)
+    seconds = {"retrieve": (total - generate) / max(len(answers), 1), "generate": generate / max(len(answers), 1)}
+    return [replace(answer, trace=replace(answer.trace, seconds=seconds)) for answer in answers]
+
+
+def answer_in_context(
+    questions: Sequence[str],
+    contexts: Sequence[Context | None],
+    *,
+    generator: Generator,
+    adapter: str | None,
+    documents: Mapping[str, Document],
+    settings: AnswerSettings,
+    index: str | None,
+) -> list[Answer]:
+    """An answer to each question over the passages given (None: without any), with checked citations.
+
+    Where a context is empty the answer abstains: nothing is generated without a passage to check it against.
+    """
+    asked = [n for n, context in enumerate(contexts) if context is None or context.passages]
+    prompts = [answer_prompt(questions[n], contexts[n]) for n in asked]
+    started = time.perf_counter()
+    replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
+    generated = dict(zip(asked, replies, strict=True))
+    seconds = {"generate": (time.perf_counter() - started) / max(len(questions), 1)}
+    return [
+        _answer(question, context, generated.get(n), documents, settings, generator.id, index, seconds)
+        for n, (question, context) in enumerate(zip(questions, contexts, strict=True))
+    ]
+
+
+def _answer(
+    question: str,
+    context: Context | None,
+    generation: Generation | None,
+    documents: Mapping[str, Document],
+    settings: AnswerSettings,
+    model: str,
+    index: str | None,
+    seconds: Mapping[str, float],
+) -> Answer:
+    text = " ".join(generation.text.split()) if generation is not None else ""
+    passages = context.passages if context is not None else ()
+    citations, unsupported = cite(question, text, context, documents, settings.support) if context else ([], [text])
+    trace = Trace(
+        model=model,
+        adapter=generation.adapter if generation is not None else None,
+        prompt=answer_prompt_hash(),
+        context=context.hash if context is not None else None,
+        index=index,
+        prompt_tokens=generation.prompt_tokens if generation is not None else 0,
+        completion_tokens=generation.completion_tokens if generation is not None else 0,
+        finish=generation.finish if generation is not None else "abstained",
+        seconds=seconds,
+    )
+    return Answer(question, text, tuple(citations), tuple(unsupported), passages, not text, trace)

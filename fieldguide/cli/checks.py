@@ -1,0 +1,137 @@
+"""`fieldguide status` and `fieldguide doctor`: what there is, what is out of date, what is wrong with this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fieldguide.cli.session import Session, quieten
+
+PACKAGES = ("fieldguide", "ingest", "retrieval", "tuning", "assistant", "eval")
+LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence_transformers", "faiss", "chromadb", "pypdfium2", "pypdf", "langchain")
+_NEED_MB = 2000
+
+
+def status(s: Session) -> dict[str, Any]:
+    """Counts, what is in use, and everything that is out of date with the command that mends it."""
+    from retrieval.build import chunks_hash
+
+    counts = s.catalog.counts()
+    index, adapter = s.catalog.active("index"), s.catalog.active("adapter")
+    stale: list[str] = []
+    if counts["chunks"] and index is None:
+        stale.append("There are chunks but no index: run `fieldguide ingest` again.")
+    if index is not None and index.manifest["chunks_hash"] != chunks_hash(s.catalog.chunks()):
+        stale.append("The index is older than the documents: run `fieldguide ingest`.")
+    if adapter is not None:
+        trained = set(adapter.manifest["documents"])
+        here = {document.id for document in s.catalog.documents()}
+        gone = len(trained - here)
+        if gone:
+            stale.append(f"{gone} of {len(trained)} documents that the adapter was tuned on are gone: run `fieldguide tune`.")
+        if index is not None and adapter.manifest["index"] != index.id:
+            stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
+    not_read = {r.path: f"{r.status}: {r.reason}" for r in s.catalog.files().values() if r.document is None}
+    splits = {split: len(s.catalog.pairs(split)) for split in ("train", "dev", "test")}
+    table = Table("what", "value", title=f"Workspace {s.workspace.root.resolve()}", title_justify="left", show_header=False)
+    for name, number in counts.items():
+        extra = " (" + ", ".join(f"{n} {split}" for split, n in splits.items()) + ")" if name == "pairs" else ""
+        table.add_row(name, f"{number}{extra}")
+    table.add_row("index in use", f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none")
+    table.add_row("adapter in use", f"{adapter.id}, tuned {adapter.created}" if adapter else "none")
+    table.add_row("adapters", str(len(s.catalog.artefacts("adapter"))))
+    table.add_row("files not read", str(len(not_read)))
+    table.add_row("writable", "yes" if s.workspace.writable else "no (asking works, changing does not)")
+    s.console.print(table)
+    for line in stale:
+        s.say(f"Out of date: {line}")
+    for path, reason in not_read.items():
+        s.say(f"Not read: {path}: {reason}")
+    return {
+        "workspace": str(s.workspace.root.resolve()), **counts, "splits": splits, "stale": stale, "not_read": not_read,
+        "index": index.id if index else None, "adapter": adapter.id if adapter else None,
+        "writable": s.workspace.writable,
+    }  # fmt: skip
+
+
+def doctor(as_json: bool) -> bool:
+    """Print each check with its finding; true if none failed."""
+    quieten()
+    found = [_python(), *_packages(), *_libraries(), _memory(), _disk(), _processor(), _weights()]
+    console = Console(stderr=True, soft_wrap=True)
+    table = Table("", "check", "finding", show_lines=False)
+    for ok, name, finding in found:
+        table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, finding)
+    console.print(table)
+    if as_json:
+        typer.echo(json.dumps([{"ok": ok, "check": name, "finding": finding} for ok, name, finding in found]))
+    return all(ok for ok, _, _ in found)
+
+
+Finding = tuple[bool, str, str]
+
+
+def _python() -> Finding:
+    return sys.version_info >= (3, 11), "Python", f"{platform.python_version()} (3.11 or newer is needed)"
+
+
+def _packages() -> list[Finding]:
+    """All six packages come from one tree: a foreign package of the same name would shadow ours."""
+    home = Path(__file__).resolve().parents[2]
+    out: list[Finding] = []
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        where = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        ok = where is not None and where.is_relative_to(home)
+        out.append((ok, f"package {name}", str(where) if ok else f"comes from {where}, not from {home}: uninstall the other one"))
+    return out
+
+
+def _libraries() -> list[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    names = {"faiss": "faiss-cpu", "sentence_transformers": "sentence-transformers"}
+    out: list[Finding] = []
+    for name in LIBRARIES:
+        try:
+            out.append((True, f"library {name}", version(names.get(name, name))))
+        except PackageNotFoundError:
+            out.append((False, f"library {name}", "not installed: run `make setup`"))
+    return out
+
+
+def _memory() -> Finding:
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    gib = pages * size / 2**30
+    return gib >= 4, "memory", f"{gib:.0f} GiB (tuning the bundled model takes about 4)"
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.home()).free / 2**20
+    return free >= _NEED_MB, "disk", f"{free:.0f} MB free at {Path.home()} (about {_NEED_MB} are needed for weights and a workspace)"
+
+
+def _processor() -> Finding:
+    import torch
+
+    from tuning.loop import bfloat16_on_cpu
+
+    gpu = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no GPU"
+    return True, "processor", f"{os.cpu_count()} cores, bfloat16 {'yes' if bfloat16_on_cpu() else 'no'}, {gpu}"
+
+
+def _weights() -> Finding:
+    from fieldguide.models.bundled import bundled_status
+
+    found = bundled_status()
+    return True, "bundled weights", "; ".join(f"{name}: {value}" for name, value in found.items())

@@ -1,0 +1,191 @@
+"""The command `fieldguide`: its verbs and options. Imports nothing heavy; the work is in ``fieldguide.cli.verbs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldguide import __version__
+
+app = typer.Typer(
+    name="fieldguide",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn a shelf of PDFs into an assistant that knows that field: answers cited to page and span, and evidence "
+    "whether retrieval, fine-tuning or both were worth it. Start with `fieldguide init`, or see `fieldguide demo`.",
+)
+
+Root = Annotated[
+    Path, typer.Option("--workspace", "-w", envvar="FIELDGUIDE_WORKSPACE", help="The workspace folder.", show_default=True)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+HERE = Path()
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"fieldguide {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    return None
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to make the workspace.")] = HERE,
+    show: Annotated[bool, typer.Option("--print", help="Only print a fieldguide.toml with all settings.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a workspace: fieldguide.toml with all settings, and .fieldguide/ for everything made from documents."""
+    from rich.console import Console
+
+    from fieldguide.cli.session import guarded
+
+    console = Console(stderr=True, soft_wrap=True)
+    with guarded(console, as_json):
+        from fieldguide.settings import template
+        from fieldguide.workspace import init_workspace
+
+        if show:
+            typer.echo(template(), nl=False)
+            return
+        workspace = init_workspace(folder)
+        if as_json:
+            typer.echo(f'{{"workspace": "{workspace.root.resolve()}"}}')
+        console.print(f"Workspace {workspace.root.resolve()}: settings in fieldguide.toml, state in .fieldguide/.", highlight=False)
+        console.print("Next: fieldguide ingest FOLDER_OF_PDFS", highlight=False)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="PDF files, or folders that hold some.")],
+    workspace: Root = HERE,
+    as_json: Json = False,
+) -> None:
+    """Read PDFs into pages and chunks, and bring the index up to date. Unchanged files are skipped.
+
+    Exit code 0: every file was read; 3: some were not (the table says which and why).
+    """
+    from fieldguide.cli import verbs
+    from fieldguide.cli.session import session
+
+    with session("ingest", workspace, as_json=as_json) as s:
+        result = verbs.ingest(s, paths)
+        s.emit(result)
+        if not result["all_read"]:
+            raise typer.Exit(verbs.EXIT_SOME_NOT_READ)
+
+
+@app.command()
+def qa(
+    workspace: Root = HERE,
+    per_chunk: Annotated[int | None, typer.Option(help="At most so many pairs from one chunk and source.")] = None,
+    model_chunks: Annotated[int | None, typer.Option(help="Ask the model about at most so many chunks; 0 = all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make question-answer pairs from the chunks, each verified in its chunk, split by document."""
+    from fieldguide.cli import verbs
+    from fieldguide.cli.session import session
+
+    flags = {"questions": {"per_chunk": per_chunk, "model_chunks": model_chunks}}
+    with session("qa", workspace, as_json=as_json, flags=flags) as s:
+        s.emit(verbs.questions(s))
+
+
+@app.command()
+def tune(
+    workspace: Root = HERE,
+    minutes: Annotated[float | None, typer.Option(help="Plan the training to end within so many minutes.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training examples.")] = None,
+    max_examples: Annotated[int | None, typer.Option(help="Train on at most so many pairs; 0 = all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tune a LoRA adapter on the pairs, over the passages that retrieval really returns. Ctrl-C is safe: run it again."""
+    from fieldguide.cli import verbs
+    from fieldguide.cli.session import session
+
+    flags = {"tuning": {"minutes": minutes, "epochs": epochs, "max_examples": max_examples}}
+    with session("tune", workspace, as_json=as_json, flags=flags) as s:
+        s.emit(verbs.tune(s))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    workspace: Root = HERE,
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Let the model answer from memory, without passages.")] = False,
+    base: Annotated[bool, typer.Option("--base", help="Use the base model, without the adapter.")] = False,
+    show_passages: Annotated[bool, typer.Option("--show-passages", help="Show what the model was given to read.")] = False,
+    k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
+    order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question from the documents, each statement cited to a page and the characters that say it."""
+    from fieldguide.cli import verbs
+    from fieldguide.cli.session import session
+
+    flags = {"retrieval": {"k": k, "order": order}}
+    with session("ask", workspace, as_json=as_json, flags=flags, write=False) as s:
+        s.emit(verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages))
+
+
+@app.command()
+def compare(
+    workspace: Root = HERE,
+    questions: Annotated[
+        Path | None, typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs.")
+    ] = None,
+    max_questions: Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare base and tuned, each with and without retrieval, on held-out questions; write an HTML report."""
+    from fieldguide.cli import verbs
+    from fieldguide.cli.session import session
+
+    flags = {"compare": {"max_questions": max_questions}}
+    with session("compare", workspace, as_json=as_json, flags=flags) as s:
+        s.emit(verbs.compare(s, questions))
+
+
+@app.command()
+def status(workspace: Root = HERE, as_json: Json = False) -> None:
+    """Show what the workspace holds, what is in use, and what is out of date."""
+    from fieldguide.cli import checks
+    from fieldguide.cli.session import session
+
+    with session("status", workspace, as_json=as_json, write=False) as s:
+        s.emit(checks.status(s))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this installation: packages, weights, disk, memory, processor. Exit code 1 if something is wrong."""
+    from fieldguide.cli import checks
+
+    if not checks.doctor(as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="A folder for the demo's workspace.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(help="Time for the tuning.")] = 4.5,
+    as_json: Json = False,
+) -> None:
+    """Run the main job on eight accident reports: ingest, qa, tune, ask, compare. Takes some minutes on two cores."""
+    from fieldguide.cli import showcase
+
+    showcase.run(folder, minutes, as_json)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

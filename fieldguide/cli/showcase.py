@@ -1,0 +1,63 @@
+"""`fieldguide demo`: the main job, verb by verb, on the reports in examples/ntsb."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from fieldguide.cli import verbs
+from fieldguide.cli.session import Session, guarded, session
+from fieldguide.errors import FieldguideError
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ntsb"
+QUESTION = "How many hours in total had the pilot of the Aerostar at Elyria flown?"
+
+
+def settings(minutes: float) -> dict[str, dict[str, Any]]:
+    """What the demo sets: everything else is the default."""
+    return {
+        "questions": {"model_chunks": 8},
+        "tuning": {"minutes": minutes, "dev_examples": 16},
+        "compare": {"max_questions": 40},
+    }
+
+
+def run(folder: Path, minutes: float, as_json: bool) -> None:
+    """All verbs one after another; a run that was stopped goes on where it was."""
+    from fieldguide.workspace import init_workspace
+
+    console = Console(stderr=True, soft_wrap=True)
+    with guarded(console, as_json):
+        if not EXAMPLES.is_dir():
+            raise FieldguideError(f"The demo's reports are missing from {EXAMPLES}; run it from a clone of the project.")
+        init_workspace(folder, settings(minutes))
+    started = time.perf_counter()
+    results: dict[str, Any] = {}
+    with session("demo", folder, as_json=as_json) as s:
+        s.say(f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; about 10 minutes in all, 1 GB of disk.")
+        steps: list[tuple[str, Callable[[Session], dict[str, Any]]]] = [
+            ("ingest", lambda s: verbs.ingest(s, [EXAMPLES])),
+            ("qa", verbs.questions),
+            ("tune", verbs.tune),
+            ("ask", lambda s: verbs.ask(s, QUESTION, rag=True, base=False, show_passages=False)),
+            ("compare", lambda s: verbs.compare(s, EXAMPLES / "questions.jsonl")),
+        ]
+        for name, step in steps:
+            s.console.rule(f"fieldguide {name}" + (f' "{QUESTION}"' if name == "ask" else ""), align="left")
+            began = time.perf_counter()
+            results[name] = step(s)
+            s.say(f"({name}: {time.perf_counter() - began:.0f} s)")
+        s.console.rule()
+        s.say(f"Done in {time.perf_counter() - started:.0f} s. Ask more: fieldguide ask -w {folder} \"…\"")
+        s.say("The answer above was:")
+        for citation in results["ask"]["citations"]:
+            s.say(f"  {results['ask']['text']}  [{citation['source']}, page {citation['page']}]")
+        s.say(f"The report of the comparison: {results['compare']['report']}")
+    if as_json:
+        typer.echo(json.dumps(results, ensure_ascii=False))

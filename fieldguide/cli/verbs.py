@@ -1,0 +1,272 @@
+"""The verbs' work, on an opened session: the main flow of each package, its report on the screen, its result as a dict."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from fieldguide.cli.session import Session
+
+if TYPE_CHECKING:
+    from fieldguide.types import Answer, Document
+
+EXIT_SOME_NOT_READ = 3
+
+
+def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
+    """Read the files, cut them, and bring the index up to date."""
+    from ingest.pipeline import find_files, ingest_files
+    from retrieval.build import build_index
+
+    files, _ = find_files(paths)
+    size = sum(f.stat().st_size for f in files if f.exists()) / 2**20
+    chunks = int(size * 60) + len(files)  # text-heavy PDFs have about 60 chunks a megabyte
+    work = {"reading": (len(files), 4.0), "embedding": (chunks, 25.0)}
+    s.announce(f"{len(files)} file(s), {size:.1f} MB", work, 0.02 * chunks + 0.2 * size)
+    report = ingest_files(
+        paths, s.catalog, s.settings.ingest, s.embedder.count_tokens, s.embedder.id, s.progress
+    )
+    counts = s.catalog.counts()
+    version = None
+    if counts["chunks"]:
+        version = build_index(s.catalog, s.workspace.index_folder, s.settings.index.store, s.embedder, s.progress)
+    s.progress.finish()
+    table = Table("class", "files", "what to know", title="Files", title_justify="left")
+    for status, number in report.classes.most_common():
+        reasons = [f"{Path(r.path).name}: {r.reason}" for r in report.files if r.status == status and r.reason]
+        table.add_row(status, str(number), "\n".join(reasons))
+    s.console.print(table)
+    for path, first in report.duplicates:
+        s.say(f"{path} is the same file as {first}; it is stored once.")
+    s.say(
+        f"{report.new} read now, {report.unchanged} unchanged, {report.removed_documents} no longer held by any file. "
+        f"In all {counts['documents']} documents, {counts['pages']} pages, {counts['chunks']} chunks."
+    )
+    if version is not None:
+        s.say(f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. It lies in {s.workspace.index_folder / version.id}")
+    return {
+        "files": [asdict(record) for record in report.files], "classes": dict(report.classes), "new": report.new,
+        "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
+        "index": asdict(version) if version is not None else None, "all_read": report.all_read,
+    }  # fmt: skip
+
+
+def questions(s: Session) -> dict[str, Any]:
+    """Make question-answer pairs from the chunks."""
+    from ingest.drafts import QuestionSource
+    from ingest.model_source import ModelSource
+    from ingest.questions import make_pairs
+    from ingest.rules import RuleSource
+
+    settings = s.settings.questions
+    sources: list[QuestionSource] = []
+    chunks = s.catalog.counts()["chunks"]
+    asked = min(chunks, settings.model_chunks or chunks) if "model" in settings.sources else 0
+    work = {"questions (rules)": (chunks, 200.0), "questions (model)": (asked, 0.3)}
+    s.announce(f"{chunks} chunks, {asked} of them for the model", work, 0.01 * chunks)
+    if "rules" in settings.sources:
+        sources.append(RuleSource(seed=settings.seed, per_chunk=settings.per_chunk))
+    if "model" in settings.sources:
+        sources.append(ModelSource(s.generator, settings.per_chunk, settings.seed))
+    report = make_pairs(s.catalog, sources, settings, settings.model_chunks, s.progress)
+    s.progress.finish()
+    table = Table("split", "pairs", title="Question-answer pairs", title_justify="left")
+    for split in ("train", "dev", "test"):
+        table.add_row(split, str(report.splits[split]))
+    s.console.print(table)
+    made = ", ".join(f"{n} from {source}" for source, n in report.kept.items()) or "none"
+    s.say(f"New pairs: {made}; {report.skipped_chunks} chunks had been asked about before.")
+    if report.rejected:
+        s.say("Rejected: " + ", ".join(f"{n} {reason}" for reason, n in report.rejected.most_common()))
+    s.say(f"They lie in {s.workspace.catalog_file}")
+    return {
+        "kept": dict(report.kept), "kinds": dict(report.kinds), "rejected": dict(report.rejected),
+        "splits": dict(report.splits), "skipped_chunks": report.skipped_chunks,
+    }  # fmt: skip
+
+
+def tune(s: Session) -> dict[str, Any]:
+    """Train an adapter on the pairs."""
+    from tuning.train import tune as run
+
+    settings = s.settings.tuning
+    pairs = len(s.catalog.pairs("train"))
+    used = min(pairs, settings.max_examples or pairs)
+    steps = max(1, round(used * settings.epochs / settings.batch_size))
+    guess = settings.batch_size / 30
+    if settings.minutes:
+        rate = s.catalog.rate("training") or 1 / (8 * guess)
+        steps = max(1, min(steps, int(settings.minutes * 60 * rate)))
+    s.announce(f"{used} pairs, about {steps} steps", {"training": (steps, 1 / (8 * guess))}, 250)
+    retriever = s.retriever()
+    with interruptible(s) as stopped:
+        report = run(
+            s.catalog, retriever, s.trainable, settings, s.workspace.adapters_folder, s.workspace.runs_folder,
+            lambda: s.workspace.new_run("tune"), s.progress, stopped,
+        )  # fmt: skip
+    m = report.manifest
+    if not report.trained:
+        s.say(f"Nothing to do: adapter {report.adapter} was tuned on exactly these examples and settings.")
+    else:
+        s.say(
+            f"Adapter {report.adapter}: {m['examples']} examples ({', '.join(f'{n} gold {g}' for g, n in m['gold'].items())}), "
+            f"{m['left_out']} left out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
+        )
+    if m["dev_loss_base"] is not None:
+        s.say(f"Loss on {m['dev_examples']} held-out examples: base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}.")
+    else:
+        s.say("No held-out examples, so nothing was checked before this adapter is served.")
+    s.say("It is in use." if report.active else "It is NOT in use: it is no better than the base model.")
+    s.say(f"It lies in {report.folder}")
+    return {"adapter": report.adapter, "folder": str(report.folder), "trained": report.trained, "active": report.active, "manifest": m}
+
+
+@contextmanager
+def interruptible(s: Session) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C lets the step under way end and be kept; a second one stops at once."""
+    pressed: list[float] = []
+
+    def on_signal(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(time.time())
+        s.console.print("Stopping after this step; press Ctrl-C again to stop at once.", style="yellow")
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def load_adapter(s: Session, *, base: bool, needed: bool = False) -> str | None:
+    """The id, in the generator, of the adapter in use; None with ``base`` or where there is none."""
+    from tuning.train import active_adapter
+
+    found = None if base else active_adapter(s.catalog, s.workspace.adapters_folder)
+    if found is None:
+        if needed:
+            s.say("No adapter is in use, so only the base model is compared; `fieldguide tune` makes one.")
+        return None
+    return s.generator.load_adapter(found[1])
+
+
+def adapter_notes(s: Session, recipe: str | None) -> list[str]:
+    """What has moved since the adapter in use was tuned."""
+    from fieldguide.prompts import answer_prompt_hash
+
+    active = s.catalog.active("adapter")
+    notes = []
+    if active is not None:
+        if recipe is not None and active.manifest["retriever"] != recipe:
+            notes.append("The index or the retrieval settings have changed since the adapter was tuned; tune again.")
+        if active.manifest["prompt"] != answer_prompt_hash():
+            notes.append("The prompt has changed since the adapter was tuned; tune again.")
+    return notes
+
+
+def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool) -> dict[str, Any]:
+    """Answer one question and show where the answer stands."""
+    from assistant.answer import ask as run
+    from eval.compare import as_json
+
+    documents = {document.id: document for document in s.catalog.documents()}
+    retriever = s.retriever() if rag else None
+    adapter = load_adapter(s, base=base)
+    answer = run(
+        [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
+        settings=s.settings.answer,
+    )[0]  # fmt: skip
+    notes = adapter_notes(s, retriever.recipe if retriever is not None else None) if adapter else []
+    if not s.as_json:
+        show_answer(s, answer, documents, show_passages)
+        for note in notes:
+            s.say(f"Note: {note}")
+    return {"question": question, **as_json(answer, documents), "notes": notes}
+
+
+def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show_passages: bool) -> None:
+    """The answer on the screen, each citation with file, page and quote."""
+    from rich.text import Text
+
+    out = s.console
+    s.progress.finish()
+    out.print(Text("\n" + (answer.text or "The documents hold nothing about this."), style="bold"))
+    for number, c in enumerate(answer.citations, 1):
+        out.print(Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green"))
+        out.print(Text(f"      “{c.quote}”"))
+    for statement in answer.unsupported:
+        if statement and answer.passages:
+            out.print(Text(f"  No passage supports: {statement}", style="yellow"))
+    if not answer.passages and answer.text:
+        out.print(Text("  Answered without the documents: nothing here is checked.", style="yellow"))
+    if show_passages:
+        for number, p in enumerate(answer.passages, 1):
+            name = Path(documents[p.chunk.document].source).name
+            pages = ", ".join(map(str, p.chunk.pages))
+            out.print(Text(f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, similarity {p.score:.3f}", style="cyan"))
+            out.print(Text(p.chunk.text, style="dim"))
+    t = answer.trace
+    tuned = f"adapter {t.adapter[:16]}" if t.adapter else "no adapter"
+    out.print(Text(f"\n  {t.model}, {tuned}, {len(answer.passages)} passages, {sum(t.seconds.values()):.1f} s", style="dim"))
+
+
+def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
+    """Run the four arms and write the report."""
+    from eval.compare import arms, compare as run
+    from eval.questions import draw, from_pairs, read_questions
+    from eval.report import render
+    from fieldguide.files import write_json
+
+    settings = s.settings
+    documents = {document.id: document for document in s.catalog.documents()}
+    found = read_questions(questions_file, documents) if questions_file else from_pairs(s.catalog.pairs("test"))
+    chosen = draw(found, settings.compare.max_questions, settings.compare.seed)
+    retriever = s.retriever()
+    adapter = load_adapter(s, base=False, needed=True)
+    total = len(chosen) * len(arms(adapter))
+    s.announce(f"{len(chosen)} of {len(found)} questions, {len(arms(adapter))} arms", {"answering": (total, 1.0)}, 5)
+    source = questions_file.name if questions_file else "pairs of the test split"
+    report = run(
+        chosen, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
+        settings=settings, embedder_id=s.embedder.id, progress=s.progress,
+    )  # fmt: skip
+    s.progress.finish()
+    report["notes"] = adapter_notes(s, retriever.recipe)
+    run_folder = s.workspace.new_run("compare")
+    write_json(run_folder / "report.json", report)
+    page = render(report, run_folder)
+    show_comparison(s, report)
+    s.say(f"Report: {page}")
+    return {k: report[k] for k in ("verdict", "verdict_kind", "questions", "arms", "differences", "groups", "integrity", "timings")} | {
+        "report": str(page), "report_json": str(run_folder / "report.json"),
+    }  # fmt: skip
+
+
+_SHOWN = {"token_f1": "token F1", "exact_match": "exact match", "rouge_l": "ROUGE-L", "citation_precision": "citation precision"}
+
+
+def show_comparison(s: Session, report: dict[str, Any]) -> None:
+    """The arms with their intervals, the differences, and the verdict."""
+    table = Table("arm", *_SHOWN.values(), title=f"{report['questions']['n']} questions, mean and 95% interval (points of 100)", title_justify="left")
+    for arm in report["arms"]:
+        table.add_row(arm["name"], *(_cell(arm["metrics"][name]) for name in _SHOWN))
+    s.console.print(table)
+    for row in report["differences"]:
+        if row["metric"] == "token_f1":
+            clear = "" if row["clear"] else "   not clear of zero"
+            s.say(f"  {row['a']} − {row['b']}: {100 * row['mean']:+.1f} F1 points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}){clear}")
+    s.say(report["verdict"])
+
+
+def _cell(value: dict[str, Any]) -> str:
+    if not value["n"]:
+        return "–"
+    return f"{100 * value['mean']:.1f} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"

@@ -1,0 +1,59 @@
+"""Prompts as files, and the one renderer that training, answering and evaluation share.
+
+Knows nothing of models; what it renders is turned into tokens by a Generator.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from fieldguide.models.base import Message, Prompt
+from fieldguide.types import Chunk, Context, content_hash
+
+_FOLDER = Path(__file__).parent
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+@cache
+def load(name: str) -> str:
+    """Text of the prompt file ``name``.txt, without the line break at its end."""
+    return (_FOLDER / f"{name}.txt").read_text("utf-8").rstrip("\n")
+
+
+def fill(name: str, **values: str) -> str:
+    """The prompt with its {slots} filled in one pass: braces inside a value stay what they are.
+
+    Raises KeyError for a slot without a value.
+    """
+    return _SLOT.sub(lambda slot: values[slot.group(1)], load(name))
+
+
+def passage_text(number: int, chunk: Chunk) -> str:
+    """One passage as the model sees it: its number, where it comes from, its text."""
+    head = f"[{number}] {chunk.context}".rstrip()
+    return f"{head}\n{chunk.text}"
+
+
+def answer_prompt(question: str, context: Context | None) -> Prompt:
+    """The prompt for an answer, with passages or (None) without: the same in tuning, serving and evaluation."""
+    if context is None:
+        user = fill("answer_closed_book", question=question)
+    else:
+        passages = "\n\n".join(passage_text(n, p.chunk) for n, p in enumerate(context.passages, 1))
+        user = fill("answer_with_passages", passages=passages, question=question)
+    return (Message("system", load("answer_system")), Message("user", user))
+
+
+def answer_prompt_hash() -> str:
+    """Changes when any file or the layout of an answer's prompt changes."""
+    sample = Chunk("", "", (), "{text}", (), "{context}")
+    names = ("answer_system", "answer_with_passages", "answer_closed_book")
+    return content_hash(*(load(name) for name in names), passage_text(1, sample))
+
+
+def question_prompt(document: str, text: str, example: Prompt = ()) -> Prompt:
+    """The prompt that asks a model for question-answer pairs about a text, after an optional worked example."""
+    user = fill("question_user", document=document, text=text)
+    return (Message("system", load("question_system")), *example, Message("user", user))

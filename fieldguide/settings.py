@@ -1,0 +1,226 @@
+"""All settings, documented once: here. ``fieldguide init`` writes them, with these descriptions, to fieldguide.toml.
+
+Precedence: flag > environment (FIELDGUIDE_SECTION__NAME) > fieldguide.toml > default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fieldguide.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Models(_Section):
+    """Which models, from where."""
+
+    embedder: str = Field("bundled", description='"bundled", a hub name, or a folder of a sentence-transformers model')
+    generator: str = Field("bundled", description='"bundled", a hub name, a folder of safetensors, or one .gguf file')
+    folder: str = Field("", description="folder that holds the weights, for machines without any network")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: float32 on CPU, bfloat16 on GPU")
+
+
+class Ingest(_Section):
+    """Reading PDFs and cutting them into chunks."""
+
+    chunk_tokens: int = Field(128, ge=16, le=8192, description="size of a chunk, in tokens of the embedder")
+    chunk_overlap: int = Field(16, ge=0, le=4096, description="tokens that a chunk shares with the one before")
+    @field_validator("chunk_overlap")
+    @classmethod
+    def _overlap_below_size(cls, value: int, info: ValidationInfo) -> int:
+        if value >= info.data.get("chunk_tokens", value + 1):
+            raise ValueError("must be smaller than chunk_tokens")
+        return value
+
+    context_line: bool = Field(True, description="index and show each chunk with a line that names its document")
+    file_seconds: float = Field(120.0, gt=0, le=86400, description="time limit for reading one file")
+    file_memory_mb: int = Field(4096, ge=256, description="memory limit for reading one file")
+    max_file_mb: int = Field(500, ge=1, description="larger files are not opened")
+    max_pages: int = Field(5000, ge=1, description="files with more pages are not read")
+
+
+class Index(_Section):
+    """Where the vectors lie."""
+
+    store: Literal["faiss", "chroma"] = Field("faiss", description="library that keeps and searches the vectors")
+
+
+class Questions(_Section):
+    """Question-answer pairs made from the chunks."""
+
+    sources: tuple[Literal["rules", "model"], ...] = Field(
+        ("rules", "model"), description="who writes them: patterns, the generator, or both"
+    )
+    per_chunk: int = Field(8, ge=1, le=50, description="at most so many pairs from one chunk and source")
+    model_chunks: int = Field(0, ge=0, description="ask the generator about at most so many chunks; 0 = all")
+    dev_share: float = Field(0.15, ge=0, lt=1, description="share of documents whose pairs choose and stop the tuning")
+    test_share: float = Field(0.15, ge=0, lt=1, description="share of documents whose pairs only test")
+    seed: int = Field(0, ge=0, description="decides splits and phrasings")
+
+    @field_validator("sources")
+    @classmethod
+    def _one_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one source")
+        return value
+
+    @field_validator("test_share")
+    @classmethod
+    def _train_remains(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("dev_share", 0) + value >= 1:
+            raise ValueError("dev_share + test_share must leave documents for training (be below 1)")
+        return value
+
+
+class Retrieval(_Section):
+    """What the model is given to read."""
+
+    k: int = Field(3, ge=1, le=100, description="passages shown to the model")
+    order: Literal["rank", "ends", "reverse"] = Field(
+        "ends", description="order of the passages: best first, best at both ends (arXiv 2410.05983), best last"
+    )
+
+
+class Tuning(_Section):
+    """LoRA on the pairs, in the shape that is served."""
+
+    rank: int = Field(16, ge=1, le=512, description="rank of the adapter")
+    alpha: int = Field(32, ge=1, description="scale of the adapter is alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
+    learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak; cosine to zero after 4% warm-up")
+    epochs: float = Field(2.0, gt=0, le=100, description="passes over the training examples")
+    batch_size: int = Field(4, ge=1, le=1024, description="examples in a step")
+    minutes: float = Field(0.0, ge=0, description="plan the training to end within so many minutes; 0 = no limit")
+    max_examples: int = Field(0, ge=0, description="train on at most so many pairs; 0 = all")
+    closed_book_share: float = Field(0.2, ge=0, le=1, description="share of examples without passages")
+    dev_examples: int = Field(24, ge=0, description="held-out examples for the loss before and after")
+    save_steps: int = Field(20, ge=1, description="a checkpoint every so many steps")
+    seed: int = Field(0, ge=0, description="decides order and initial weights")
+
+
+class Answer(_Section):
+    """Answering and citing."""
+
+    max_new_tokens: int = Field(48, ge=1, le=4096, description="longest answer, in tokens of the generator")
+    support: float = Field(
+        0.6, gt=0, le=1, description="share of a statement's words that a cited span must hold to support it"
+    )
+
+
+class Compare(_Section):
+    """The four arms."""
+
+    max_questions: int = Field(200, ge=1, description="at most so many questions, drawn by seed")
+    samples: int = Field(10_000, ge=100, description="bootstrap samples")
+    seed: int = Field(0, ge=0, description="decides the draw and the bootstrap")
+
+
+class Settings(BaseSettings):
+    """Everything that ``fieldguide.toml`` may say."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="FIELDGUIDE_", env_nested_delimiter="__", env_nested_max_split=1
+    )
+
+    models: Models = Models()
+    ingest: Ingest = Ingest()
+    index: Index = Index()
+    questions: Questions = Questions()
+    retrieval: Retrieval = Retrieval()
+    tuning: Tuning = Tuning()
+    answer: Answer = Answer()
+    compare: Compare = Compare()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        flags: dict[str, Any] = init_settings.init_kwargs.get("_flags", {})
+        file: dict[str, Any] = init_settings.init_kwargs.get("_file", {})
+        return (InitSettingsSource(settings_cls, flags), env_settings, InitSettingsSource(settings_cls, file))
+
+
+def load_settings(path: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Settings from a file (none: defaults), the environment and flags given as ``{section: {name: value}}``.
+
+    Raises SettingsError that lists *all* faults, each with the nearest known name or the allowed range.
+    """
+    given: dict[str, Any] = {}
+    if path is not None:
+        try:
+            given = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"There is no {path}; make one with `fieldguide init`.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}.") from None
+    kept = {s: {n: v for n, v in values.items() if v is not None} for s, values in (flags or {}).items()}
+    try:
+        return Settings(_file=given, _flags={s: v for s, v in kept.items() if v})  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(dict(e))}" for e in error.errors())
+        where = path if path is not None else "the settings"
+        raise SettingsError(f"{error.error_count()} fault(s) in {where} (or flags, environment):\n{faults}") from None
+
+
+def _fault(error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        message = str(error["msg"]).removeprefix("Value error, ")
+        return f"{where}: {message}, not {error['input']!r}"
+    known = dict(names())
+    if len(error["loc"]) == 1:
+        candidates = [*Settings.model_fields, *known]
+    else:
+        candidates = list(known)
+    inside = [name for name in candidates if name.split(".")[0] == where.split(".")[0]]
+    near = difflib.get_close_matches(where, inside, 1, 0.5) or difflib.get_close_matches(where, candidates, 1, 0.5)
+    if not near:
+        tail = where.rsplit(".", 1)[-1]
+        by_tail = difflib.get_close_matches(tail, [c.rsplit(".", 1)[-1] for c in candidates], 1, 0.6)
+        near = [c for c in candidates if by_tail and c.rsplit(".", 1)[-1] == by_tail[0]][:1]
+    return f"{where}: unknown name" + (f"; did you mean {near[0]}?" if near else "; see `fieldguide init --print`")
+
+
+def names() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting as ("section.name", its field)."""
+    for section, holder in Settings.model_fields.items():
+        model = holder.annotation
+        assert isinstance(model, type) and issubclass(model, BaseModel)
+        for name, info in model.model_fields.items():
+            yield f"{section}.{name}", info
+
+
+def template(values: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """The text of a fieldguide.toml: every setting with its description; those not in ``values`` commented out."""
+    out = ["# Settings of this Fieldguide workspace. Lines that begin with # show the defaults.\n"]
+    section = ""
+    for name, info in names():
+        holder, key = name.split(".")
+        if holder != section:
+            section = holder
+            out.append(f"\n[{section}]\n")
+        given = (values or {}).get(holder, {}).get(key)
+        value = info.default if given is None else given
+        if isinstance(value, tuple):
+            value = list(value)
+        out.append(f"{'# ' if given is None else ''}{key} = {json.dumps(value)}  # {info.description}\n")
+    return "".join(out)

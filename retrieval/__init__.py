@@ -1,0 +1,1 @@
+"""Chunks → index; query → ranked chunks → reordered context. ``retrieval.retriever`` is the main flow."""

@@ -1,0 +1,78 @@
+"""Vectors in an embedded Chroma. Its own embedder is never used and cosine space is set explicitly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldguide.models.base import Vectors
+from retrieval.vectors import Hits, best_first
+
+_COLLECTION = "chunks"
+_BATCH = 2000
+
+
+class ChromaStore:
+    """A VectorStore over one collection. Chroma gives cosine *distances*; scores are 1 − distance.
+
+    Chroma's HNSW index is approximate: with ``ef_search`` well above k it is exact on small collections.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._dimension = dimension
+        self._client = chromadb.PersistentClient(
+            path=str(folder / "chroma"), settings=Settings(anonymized_telemetry=False)
+        )
+        self._collection: Any = self._client.get_or_create_collection(
+            _COLLECTION,
+            embedding_function=None,
+            configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
+        )
+
+    def __len__(self) -> int:
+        return int(self._collection.count())
+
+    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
+        latest = {name: position for position, name in enumerate(ids)}
+        names = list(latest)
+        for start in range(0, len(names), _BATCH):
+            part = names[start : start + _BATCH]
+            self._collection.upsert(ids=part, embeddings=[vectors[latest[name]].tolist() for name in part])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        there = list(self.vectors(ids))
+        for start in range(0, len(there), _BATCH):
+            self._collection.delete(ids=there[start : start + _BATCH])
+
+    def search(self, queries: Vectors, k: int) -> list[Hits]:
+        k = min(k, len(self))
+        if k == 0 or len(queries) == 0:
+            return [[] for _ in queries]
+        found = self._collection.query(
+            query_embeddings=np.asarray(queries, dtype=np.float32).tolist(), n_results=k, include=["distances"]
+        )
+        return [
+            best_first(ids, [1.0 - distance for distance in distances], k)
+            for ids, distances in zip(found["ids"], found["distances"], strict=True)
+        ]
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
+        out: dict[str, list[float]] = {}
+        names = list(dict.fromkeys(ids))
+        for start in range(0, len(names), _BATCH):
+            found = self._collection.get(ids=names[start : start + _BATCH], include=["embeddings"])
+            out.update(zip(found["ids"], (list(map(float, v)) for v in found["embeddings"]), strict=True))
+        return out
+
+    def save(self) -> None:
+        return None  # Chroma writes through
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,75 @@
+"""Vectors in FAISS: exact inner product over unit vectors, our ids beside it as JSON (nothing is pickled)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from fieldguide.files import write_atomically
+from fieldguide.models.base import Vectors
+from retrieval.vectors import Hits, best_first
+
+_FILE = "vectors.faiss"
+
+
+class FaissStore:
+    """A VectorStore over ``IndexIDMap2(IndexFlatIP)``. One file holds the index and, in its tail, the ids."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._file = folder / _FILE
+        self._ids: dict[str, int] = {}
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        if self._file.exists():
+            raw = self._file.read_bytes()
+            size = int.from_bytes(raw[:8], "big")
+            self._ids = json.loads(raw[8 : 8 + size])
+            self._index = faiss.deserialize_index(np.frombuffer(raw, dtype=np.uint8, offset=8 + size))
+        self._names = {number: name for name, number in self._ids.items()}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
+        self.delete(ids)
+        first = max(self._names, default=-1) + 1
+        latest = {name: position for position, name in enumerate(ids)}  # an id given twice keeps its last vector
+        numbers = np.arange(first, first + len(latest), dtype=np.int64)
+        rows = np.asarray(list(latest.values()), dtype=np.int64)
+        if len(rows):
+            self._index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), numbers)
+        for name, number in zip(latest, numbers.tolist(), strict=True):
+            self._ids[name] = number
+            self._names[number] = name
+
+    def delete(self, ids: Sequence[str]) -> None:
+        numbers = [self._ids.pop(name) for name in dict.fromkeys(ids) if name in self._ids]
+        if numbers:
+            self._index.remove_ids(np.asarray(numbers, dtype=np.int64))
+        for number in numbers:
+            del self._names[number]
+
+    def search(self, queries: Vectors, k: int) -> list[Hits]:
+        k = min(k, len(self))
+        if k == 0 or len(queries) == 0:
+            return [[] for _ in queries]
+        scores, numbers = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
+        return [
+            best_first([self._names[n] for n in row], values, k)
+            for row, values in zip(numbers.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
+        return {name: self._index.reconstruct(self._ids[name]).tolist() for name in ids if name in self._ids}
+
+    def save(self) -> None:
+        names = json.dumps(self._ids).encode("utf-8")
+        index = faiss.serialize_index(self._index).tobytes()
+        write_atomically(self._file, len(names).to_bytes(8, "big") + names + index)
+
+    def close(self) -> None:
+        self._index = None

@@ -1,0 +1,64 @@
+"""What an index needs of a vector library. One file beside this one for each.
+
+A store holds ids and unit vectors, nothing else. Scores are cosine similarities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from fieldguide.errors import FieldguideError
+from fieldguide.models.base import Vectors
+
+Hits = list[tuple[str, float]]
+"""(id, cosine similarity), best first; equal scores in the order of their ids."""
+
+
+class VectorStore(Protocol):
+    """A set of unit vectors under string ids."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Add vectors of shape (len(ids), dimension); an id that is there already gets the new vector."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove those of the ids that are there."""
+        ...
+
+    def search(self, queries: Vectors, k: int) -> list[Hits]:
+        """The k nearest of each query (all where the store holds fewer; an empty list where it is empty)."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
+        """The vectors of those of the ids that are there."""
+        ...
+
+    def save(self) -> None:
+        """Bring everything to disk."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files; the store cannot be used afterwards."""
+        ...
+
+
+def open_store(kind: str, folder: Path, dimension: int) -> VectorStore:
+    """The store that lies in ``folder``, a new one if the folder holds none. ``kind`` is "faiss" or "chroma"."""
+    if kind == "faiss":
+        from retrieval.faiss_store import FaissStore
+
+        return FaissStore(folder, dimension)
+    if kind == "chroma":
+        from retrieval.chroma_store import ChromaStore
+
+        return ChromaStore(folder, dimension)
+    raise FieldguideError(f"Unknown vector store {kind!r}; known are faiss and chroma.")
+
+
+def best_first(ids: Sequence[str], scores: Sequence[float], k: int) -> Hits:
+    """Sorted hits, ties broken by id so that every store gives the same order."""
+    return sorted(zip(ids, map(float, scores), strict=True), key=lambda hit: (-hit[1], hit[0]))[:k]

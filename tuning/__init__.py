@@ -1,0 +1,1 @@
+"""Pairs + the production retriever → training set → LoRA adapter. ``tuning.train`` is the main flow."""

@@ -1,0 +1,223 @@
+"""The training loop: trl's SFTTrainer with peft, a time plan, checkpoints that a killed run goes on from.
+
+Knows token ids and labels, not questions or documents.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fieldguide.files import write_json
+from fieldguide.settings import Tuning
+from fieldguide.types import Progress
+from tuning.tokenise import Tokenised
+
+_PROBES = 2
+_CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an interrupted run must not change: its inputs, its steps, and the dev loss of the base model."""
+
+    key: str
+    steps: int
+    dev_before: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """Losses by step (mean over a step's answer tokens), dev loss before and after, and the cost of this session."""
+
+    losses: list[float]
+    dev_before: float | None
+    dev_after: float | None
+    steps: int
+    planned: int
+    tokens: int
+    seconds: float
+
+
+def read_plan(run: Path) -> Plan | None:
+    """The plan of an interrupted run, None if there is none or it cannot be read."""
+    try:
+        return Plan(**json.loads((run / "plan.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def latest_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint that is complete: a kill while one is written leaves the one before."""
+    found = [p for p in run.glob("checkpoint-*") if all((p / name).exists() for name in _CHECKPOINT_FILES)]
+    found = [p for p in found if _is_json(p / "trainer_state.json")]
+    return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def bfloat16_on_cpu() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    import torch
+
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
+
+
+class Loop:
+    """One training of one adapter on a base model in memory, whose own weights stay as they are."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        settings: Tuning,
+        run: Path,
+        progress: Progress,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._base = model
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._run = run
+        self._progress = progress
+        self._stopped = stopped
+        self.adapter_folder = run / "adapter"
+
+    def run(self, train: Sequence[Tokenised], dev: Sequence[Tokenised], key: str) -> LoopResult:
+        """Train (or go on), save the adapter to ``adapter_folder`` and give the base model back as it was."""
+        checkpoint = latest_checkpoint(self._run)
+        plan = read_plan(self._run) if checkpoint is not None else None
+        full = math.ceil(len(train) / self._settings.batch_size * self._settings.epochs)
+        started = time.perf_counter()
+        trainer = self._trainer(train, dev, full if plan is None else plan.steps)
+        try:
+            if plan is None:
+                checkpoint = None
+                before = _dev_loss(trainer, dev)
+                steps = full
+                if self._settings.minutes:
+                    seconds = self._seconds_per_step(trainer)
+                    left = self._settings.minutes * 60 - (time.perf_counter() - started) * 1.5
+                    steps = max(1, min(full, int(left / seconds)))
+                    trainer.args.max_steps = steps
+                plan = Plan(key, steps, before)
+                write_json(self._run / "plan.json", asdict(plan))
+            return self._train(trainer, plan, checkpoint, train, dev, started)
+        finally:
+            trainer.model.unload()
+
+    def _train(
+        self,
+        trainer: Any,
+        plan: Plan,
+        checkpoint: Path | None,
+        train: Sequence[Tokenised],
+        dev: Sequence[Tokenised],
+        started: float,
+    ) -> LoopResult:
+        done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint is not None else 0
+        self._progress.start("training", plan.steps, done=done)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        if trainer.state.global_step < plan.steps and self._stopped():
+            raise KeyboardInterrupt
+        after = _dev_loss(trainer, dev)
+        trainer.model.save_pretrained(str(self.adapter_folder), safe_serialization=True)
+        losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+        mean = sum(len(item.input_ids) for item in train) / len(train)
+        tokens = int(mean * self._settings.batch_size * (trainer.state.global_step - done))
+        seconds = time.perf_counter() - started
+        return LoopResult(losses, plan.dev_before, after, trainer.state.global_step, plan.steps, tokens, seconds)
+
+    def _trainer(self, train: Sequence[Tokenised], dev: Sequence[Tokenised], steps: int) -> Any:
+        import torch
+        from datasets import Dataset
+        from peft import LoraConfig
+        from transformers.trainer_callback import PrinterCallback
+        from trl.trainer.sft_config import SFTConfig
+        from trl.trainer.sft_trainer import SFTTrainer
+
+        gpu = torch.cuda.is_available()
+        settings = self._settings
+        arguments = SFTConfig(
+            output_dir=str(self._run), max_steps=steps, per_device_train_batch_size=settings.batch_size,
+            per_device_eval_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
+            lr_scheduler_type="cosine", warmup_steps=0.04, weight_decay=0.0, seed=settings.seed,
+            data_seed=settings.seed, use_cpu=not gpu, bf16=gpu or bfloat16_on_cpu(), gradient_checkpointing=gpu,
+            max_length=None, packing=False, train_sampling_strategy="group_by_length", logging_steps=1,
+            save_strategy="steps", save_steps=settings.save_steps, save_total_limit=2, report_to=[],
+            disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True}, dataloader_pin_memory=gpu,
+            logging_nan_inf_filter=False,
+        )  # fmt: skip
+        adapter = LoraConfig(
+            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules="all-linear",
+            task_type="CAUSAL_LM", bias="none",
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            model=self._base,
+            args=arguments,
+            train_dataset=Dataset.from_list([asdict(item) for item in train]),
+            eval_dataset=Dataset.from_list([asdict(item) for item in dev]) if dev else None,
+            processing_class=self._tokenizer,
+            peft_config=adapter,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_callback(self._progress, self._stopped))
+        return trainer
+
+    def _seconds_per_step(self, trainer: Any) -> float:
+        """Time of a step, from forward and backward over average batches, without changing any weight."""
+        batches = iter(trainer.get_train_dataloader())
+        total, counted = 0.0, 0
+        trainer.model.train()
+        for _ in range(_PROBES + 1):
+            batch = next(batches, None)
+            if batch is None:
+                break
+            began = time.perf_counter()
+            with trainer.compute_loss_context_manager():
+                loss = trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch))
+            loss.backward()
+            if _ or len(trainer.train_dataset) <= self._settings.batch_size:  # the first one warms up
+                total += (time.perf_counter() - began) / batch["input_ids"].numel()
+                counted += 1
+        trainer.model.zero_grad()
+        lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+        mean = sum(lengths) / len(lengths)
+        return 1.1 * total / max(counted, 1) * mean * self._settings.batch_size
+
+
+def _dev_loss(trainer: Any, dev: Sequence[Tokenised]) -> float | None:
+    if not dev:
+        return None
+    return float(trainer.evaluate()["eval_loss"])
+
+
+def _callback(progress: Progress, stopped: Callable[[], bool]) -> Any:
+    from transformers import TrainerCallback
+
+    class Report(TrainerCallback):  # type: ignore[misc]
+        """Tells the progress of each step; at a stop asks for a checkpoint first."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                progress.advance(note=f"loss {float(logs['loss']):.3f}")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+            if stopped():
+                control.should_save = True
+                control.should_training_stop = True
+            return control
+
+    return Report()
