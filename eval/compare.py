@@ -28,7 +28,7 @@ from fieldguide.types import Answer, Context, Document, Progress, Retriever, con
 
 _BATCH = 20
 _METRICS = ("token_f1", "exact_match", "rouge_l", "containment", "citation_precision", "answered")
-_DIFFERENCES = (("tuned+RAG", "base+RAG"), ("base+RAG", "base"), ("tuned", "base"), ("tuned+RAG", "tuned"))
+_DIFFERENCES = (("tuned+RAG", "base+RAG"), ("base+RAG", "base"), ("tuned", "base"), ("tuned+RAG", "tuned"), ("tuned", "base+RAG"))
 _GROUPS = {"train": "documents tuned on", "dev": "documents held out (dev)", "test": "documents held out (test)"}
 
 

@@ -14,6 +14,8 @@ _FOLD = {
     "‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
     "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "ﬁ": "fi", "ﬂ": "fl", "\u00ad": "", "\u200b": "",
 }  # fmt: skip
+_SOFT_HYPHEN = "\u00ad"
+_SIGNS = "$£€([<>=~±+-–−"
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|\w+", re.UNICODE)
 _STOPWORDS = frozenset(
     "a an and are as at be by did do does for from had has have in into is it its of on or that the their there "
@@ -33,21 +35,26 @@ class Match:
 def normalise(text: str) -> tuple[str, list[int]]:
     """Case-folded text with plain quotes and dashes and single spaces, and the origin of each of its characters.
 
-    ``offsets`` has one entry more than the normalised text has characters; the last is ``len(text)``.
+    A word that a soft hyphen splits at a line's end is one word; ".5" is "0.5", "1½" is "1 1/2", and a raised number
+    is no part of the one before it. ``offsets`` has one entry more than the normalised text has characters; the last
+    is ``len(text)``.
     """
     out: list[str] = []
     offsets: list[int] = []
-    gap = False
+    gap = hyphen = False
     for i, char in enumerate(text):
         if char.isspace():
-            gap = bool(out)
+            gap = gap or (bool(out) and not hyphen)
             continue
+        hyphen = char == _SOFT_HYPHEN
         folded = _FOLD.get(char)
         if folded is None:
-            folded = unicodedata.normalize("NFKC", char).casefold()
+            folded = unicodedata.normalize("NFKC", char).casefold().replace("\N{FRACTION SLASH}", "/")
         if not folded:
             continue
-        if gap:
+        if char == "." and text[i + 1 : i + 2].isdecimal() and (i == 0 or text[i - 1].isspace() or text[i - 1] in _SIGNS):
+            folded = "0."
+        if gap or (out and out[-1].isdecimal() and unicodedata.category(char) == "No"):
             out.append(" ")
             offsets.append(i - 1)
             gap = False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Boolean,
     Column,
     Connection,
@@ -117,15 +118,22 @@ class Catalog:
     def open(cls, path: Path, *, writable: bool = True) -> Catalog:
         """Open the SQLite file at ``path``. Raises WorkspaceError if it is damaged or of a newer version."""
         if writable:
-            engine = create_engine(f"sqlite:///{path}")
+            engine = create_engine(URL.create("sqlite", database=str(path)))
             event.listen(engine, "connect", _pragmas)
         elif path.exists():
-            engine = create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
+            # "immutable" works on any read-only disk, but passes over what a killed run left in the write-ahead log
+            query = {"mode": "ro", "uri": "true"} | ({} if _has_log(path) else {"immutable": "1"})
+            engine = create_engine(URL.create("sqlite", database=path.resolve().as_uri(), query=query))
         else:
             raise WorkspaceError(f"{path} does not exist and the workspace is read-only.")
         try:
             migrate(engine, path, write=writable)
         except DatabaseError as error:
+            engine.dispose()
+            if not writable and _has_log(path):
+                raise WorkspaceError(
+                    f"{path} has unfinished changes in {path.name}-wal; open it once where it can be written."
+                ) from None
             raise WorkspaceError(
                 f"{path} cannot be opened as a catalogue ({error.orig}); restore it from a backup, or delete it and "
                 "run `fieldguide ingest` again."
@@ -176,11 +184,15 @@ class Catalog:
             _put(c, _files, asdict(file))
 
     def remove_orphans(self) -> list[str]:
-        """Delete documents that no file holds any more, with their pairs; returns their ids."""
+        """Delete documents that no file holds any more, with their pairs and what was asked; returns their ids."""
         with self._engine.begin() as c:
             held = select(_files.c.document).where(_files.c.document.is_not(None))
             gone = list(c.execute(select(_documents.c.id).where(_documents.c.id.not_in(held))).scalars())
             for document in gone:
+                for chunk, table in ((_chunks.c.id, _chunks), (_pairs.c.chunk, _pairs)):
+                    asked = select(chunk).where(table.c.document == document)
+                    c.execute(delete(_drafted).where(_drafted.c.chunk.in_(asked)))
+                    c.execute(delete(_rejections).where(_rejections.c.chunk.in_(asked)))
                 _forget(c, document)
                 c.execute(delete(_pairs).where(_pairs.c.document == document))
             return gone
@@ -315,8 +327,7 @@ def migrate(engine: Engine, path: Path, *, write: bool, steps: Sequence[Callable
     """
     steps = steps or MIGRATIONS
     with engine.connect() as c:
-        known = inspect(c).has_table("info")
-        version = int(c.execute(select(_info.c.value).where(_info.c.key == "schema")).scalar() or 0) if known else 0
+        version = _schema(c)
     if version > len(steps):
         raise WorkspaceError(
             f"{path} was written by a newer Fieldguide (schema {version}, this one knows {len(steps)}); update it."
@@ -325,8 +336,22 @@ def migrate(engine: Engine, path: Path, *, write: bool, steps: Sequence[Callable
         raise WorkspaceError(f"{path} is of an older version and read-only; open it once where it can be written.")
     for number in range(version, len(steps)):
         with engine.begin() as c:
-            steps[number](c)
-            _put(c, _info, {"key": "schema", "value": str(number + 1)})
+            if c.dialect.name == "sqlite":
+                c.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none before CREATE or ALTER
+            if _schema(c) == number:  # else another process was faster
+                steps[number](c)
+                _put(c, _info, {"key": "schema", "value": str(number + 1)})
+
+
+def _schema(c: Connection) -> int:
+    if not inspect(c).has_table("info"):
+        return 0
+    return int(c.execute(select(_info.c.value).where(_info.c.key == "schema")).scalar() or 0)
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

@@ -15,12 +15,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as SourceError
 
 from fieldguide.errors import SettingsError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Models(_Section):
@@ -175,6 +176,8 @@ def load_settings(path: Path | None, flags: Mapping[str, Mapping[str, Any]] | No
     kept = {s: {n: v for n, v in values.items() if v is not None} for s, values in (flags or {}).items()}
     try:
         return Settings(_file=given, _flags={s: v for s, v in kept.items() if v})  # type: ignore[call-arg]
+    except SourceError as error:
+        raise SettingsError(f"{error}: {error.__cause__}; lists are written as JSON, like '[\"rules\"]'.") from None
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(dict(e))}" for e in error.errors())
         where = path if path is not None else "the settings"

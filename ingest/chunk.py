@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from fieldguide.settings import Ingest
@@ -11,6 +12,7 @@ from ingest.rule_forms import read_form
 SEPARATORS = ["\n\n", "\n", ". ", " ", ""]
 _CONTEXT_FIELDS = 5
 _CONTEXT_VALUE = 48
+_NOT_SPACE = re.compile(r"\S")
 
 
 def chunk_pages(
@@ -39,14 +41,20 @@ def chunk_pages(
 
 
 def _locate(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each piece stands: pieces come in order and may overlap, so each starts after the one before."""
-    found = []
-    start = -1
+    """Where each piece stands: pieces come in order, may overlap, and only white space lies between two.
+
+    Where a text repeats itself, a piece is put as late as leaves no gap; one that brings nothing new then is left out.
+    """
+    found: list[tuple[int, int]] = []
+    covered = 0
     for piece in pieces:
-        start = text.find(piece, start + 1)
+        unread = _NOT_SPACE.search(text, covered)
+        start = text.rfind(piece, 0, (unread.start() if unread else covered) + len(piece))
         if start < 0:
             raise AssertionError(f"the splitter changed the text: {piece[:60]!r}")
-        found.append((start, start + len(piece)))
+        if start + len(piece) > covered:
+            covered = start + len(piece)
+            found.append((start, covered))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class Rejection:
     detail: str
 
 
+Drafted = tuple[list[Draft], list[Rejection]]
+"""What a source made of one chunk."""
+
+
 class QuestionSource(Protocol):
     """Writes drafts from chunks."""
 
@@ -40,6 +44,11 @@ class QuestionSource(Protocol):
         """Name and hash of everything that decides what it writes; a chunk is not asked twice of the same id."""
         ...
 
-    def draft(self, document: Document, chunks: Sequence[Chunk]) -> list[tuple[list[Draft], list[Rejection]]]:
-        """Drafts and rejections for each chunk, in order."""
+    @property
+    def batch(self) -> int | None:
+        """How many chunks it wants at a time; None: all chunks of one document."""
+        ...
+
+    def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
+        """What it writes about each chunk, in order; ``documents`` by id holds those of the chunks."""
         ...

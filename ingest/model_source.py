@@ -6,13 +6,13 @@ Knows nothing of what the model is; what it writes is only a draft until ``inges
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fieldguide import align
 from fieldguide.models.base import Generator, Message
 from fieldguide.prompts import load, question_prompt
 from fieldguide.types import Chunk, Document, content_hash
-from ingest.drafts import Draft, Rejection
+from ingest.drafts import Draft, Drafted, Rejection
 
 _EXAMPLE_TEXT = (
     "The bridge over the Aller at Celle was opened on 3 May 1931. It was closed to lorries in 2004 because two "
@@ -30,6 +30,7 @@ class ModelSource:
     """A QuestionSource that asks a model for "Question: … Answer: …" lines, at most ``per_chunk`` for a chunk."""
 
     name = "model"
+    batch = 8
 
     def __init__(self, generator: Generator, per_chunk: int, seed: int, max_new_tokens: int = 160) -> None:
         self._generator = generator
@@ -42,16 +43,16 @@ class ModelSource:
         prompts = content_hash(load("question_system"), load("question_user"), _EXAMPLE_TEXT, _EXAMPLE_REPLY)[:12]
         return f"model-{self._generator.id}-{prompts}-{self._per_chunk}-{self._seed}-{self._max_new_tokens}"
 
-    def draft(self, document: Document, chunks: Sequence[Chunk]) -> list[tuple[list[Draft], list[Rejection]]]:
+    def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         example = (
             question_prompt("City engineer's report on the Celle bridge", _EXAMPLE_TEXT)[-1],
             Message("assistant", _EXAMPLE_REPLY),
         )
-        prompts = [question_prompt(chunk.context or document.title, chunk.text, example) for chunk in chunks]
+        prompts = [question_prompt(c.context or documents[c.document].title, c.text, example) for c in chunks]
         replies = self._generator.generate(prompts, max_new_tokens=self._max_new_tokens, seed=self._seed)
         return [self._parse(reply.text, chunk) for reply, chunk in zip(replies, chunks, strict=True)]
 
-    def _parse(self, reply: str, chunk: Chunk) -> tuple[list[Draft], list[Rejection]]:
+    def _parse(self, reply: str, chunk: Chunk) -> Drafted:
         blocks = list(_BLOCK.finditer(reply))
         if not blocks:
             return [], [Rejection("reply without question and answer", reply[:200])]

@@ -109,7 +109,7 @@ def _metadata(path: Path) -> tuple[dict[str, str], list[str]]:
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = pypdf.PdfReader(path)
-        info = {str(k).removeprefix("/"): str(v) for k, v in (reader.metadata or {}).items() if v is not None}
-        return info, list(reader.page_labels)
+        info = {str(k).removeprefix("/"): clean(str(v)) for k, v in (reader.metadata or {}).items() if v is not None}
+        return info, [clean(label) for label in reader.page_labels]
     except Exception:  # pypdf raises many kinds on broken files; metadata is a bonus, the text has been read
         return {}, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class IngestReport:
     unchanged: int = 0
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     removed_documents: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     @property
     def classes(self) -> Counter[str]:
@@ -40,22 +41,46 @@ class IngestReport:
         return all(record.status == READ for record in self.files)
 
 
-def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[FileRecord]]:
-    """Every file below the paths, sorted, without hidden ones; a path that is missing is a record, not an error."""
+@dataclass
+class Found:
+    """What the paths given hold: PDFs, paths that do not exist, and files of other kinds counted by their ending."""
+
+    files: list[Path] = field(default_factory=list)
+    missing: list[FileRecord] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def find_files(paths: Sequence[Path]) -> Found:
+    """A path to a file is taken as it is; of a folder, every PDF below it (by name or first bytes), none hidden."""
     files: dict[Path, None] = {}
-    missing = []
+    found = Found()
     for path in paths:
         if path.is_dir():
-            for folder, subfolders, names in os.walk(path):
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-                for name in sorted(names):
-                    if not name.startswith("."):
-                        files[Path(folder, name).resolve()] = None
+            for file in _walk(path):
+                if file.suffix.lower() == ".pdf" or _begins_like_pdf(file):
+                    files[file.resolve()] = None
+                else:
+                    found.passed_over[file.suffix.lower() or "no ending"] += 1
         elif path.exists():
             files[path.resolve()] = None
         else:
-            missing.append(FileRecord(str(path), None, 0, "missing", "there is no such file or folder"))
-    return list(files), missing
+            found.missing.append(FileRecord(str(path), None, 0, "missing", "there is no such file or folder"))
+    found.files = list(files)
+    return found
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _begins_like_pdf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(5) == b"%PDF-"
+    except OSError:
+        return False
 
 
 def ingest_files(
@@ -71,24 +96,24 @@ def ingest_files(
     A file that cannot be read is recorded with its class and reason, and the rest goes on. Each document is stored
     in one transaction, so a killed run loses at most the file it was reading.
     """
-    files, missing = find_files(paths)
-    if not files and not missing:
-        raise FieldguideError(f"There is no file in {', '.join(map(str, paths))}; name PDFs or a folder that holds some.")
+    found = find_files(paths)
+    if not found.files and not found.missing:
+        raise FieldguideError(f"There is no PDF in {', '.join(map(str, paths))}; name PDFs or a folder that holds some.")
     recipe = content_hash(READER_VERSION, CHUNKER_VERSION, settings_key(settings), tokenizer_id)
-    report = IngestReport(files=missing)
+    report = IngestReport(files=found.missing, passed_over=found.passed_over)
     seen: dict[str, str] = {}
     known = {record.document: record for record in catalog.files().values() if record.document is not None}
-    progress.start("reading", len(files))
+    progress.start("reading", len(found.files))
     with Reader(settings) as reader:
-        for path in files:
+        for path in found.files:
             record, fresh = _ingest_file(path, catalog, settings, count_tokens, recipe, reader, known)
             report.files.append(record)
             if record.document is not None:
                 report.new += fresh
                 report.unchanged += not fresh
                 if record.document in seen:
-                    report.duplicates.append((str(path), seen[record.document]))
-                seen.setdefault(record.document, str(path))
+                    report.duplicates.append((record.path, seen[record.document]))
+                seen.setdefault(record.document, record.path)
             progress.advance(note=path.name)
     report.removed_documents = len(catalog.remove_orphans())
     return report
@@ -110,28 +135,29 @@ def _ingest_file(
 ) -> tuple[FileRecord, bool]:
     """What became of the file, and whether it was read now."""
     size = 0
+    name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")  # a name may be no valid Unicode
     try:
         size = path.stat().st_size
         document_id = file_hash(path)
-        if catalog.recipe(document_id) == recipe:
-            earlier = known[document_id]
-            record = FileRecord(str(path), document_id, size, earlier.status, earlier.reason)
+        earlier = known.get(document_id)
+        if earlier is not None and catalog.recipe(document_id) == recipe:
+            record = FileRecord(name, document_id, size, earlier.status, earlier.reason)
             catalog.record_file(record)
             return record, False
         parsed = reader.read(path)
-        document = Document(document_id, str(path), parsed.title, parsed.metadata)
+        document = Document(document_id, name, parsed.title, parsed.metadata)
         pages = _pages(document_id, parsed)
         context = context_line(parsed.title, pages[0].text) if settings.context_line else ""
         chunks = chunk_pages(pages, settings, count_tokens, context)
         faults = "; ".join(f"page {number}: {reason}" for number, reason in parsed.faults)
-        record = FileRecord(str(path), document_id, size, READ_IN_PART if faults else READ, faults)
+        record = FileRecord(name, document_id, size, READ_IN_PART if faults else READ, faults)
         catalog.store_document(document, recipe, pages, chunks, record)
         known[document_id] = record
         return record, True
     except NotRead as error:
-        record = FileRecord(str(path), None, size, error.status, error.reason)
+        record = FileRecord(name, None, size, error.status, error.reason)
     except OSError as error:
-        record = FileRecord(str(path), None, size, "damaged", f"cannot be opened: {error.strerror or error}")
+        record = FileRecord(name, None, size, "damaged", f"cannot be opened: {error.strerror or error}")
     catalog.record_file(record)
     return record, True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -16,13 +16,14 @@ from fieldguide import align
 from fieldguide.catalog import Catalog
 from fieldguide.errors import NotReady
 from fieldguide.settings import Questions
-from fieldguide.types import Chunk, Document, Evidence, Progress, QAPair, Split, content_hash
+from fieldguide.types import Chunk, Evidence, Progress, QAPair, Split, content_hash
 from ingest.drafts import Draft, QuestionSource, Rejection
 
 _MAX_QUESTION = 300
 _MAX_ANSWER = 300
-_VAGUE = re.compile(r"\b(?:this|the) (?:passage|text|paragraph|excerpt|document|report|article|section)\b", re.IGNORECASE)
-_BATCH = 8
+_VAGUE = re.compile(
+    r"\b(?:[Tt]his|[Tt]he) (?:passage|text|paragraph|excerpt|document|report|article|section)\b(?! (?:on|about|of|for|[A-Z0-9]))"
+)
 
 
 @dataclass
@@ -54,6 +55,8 @@ def assign_splits(
         "dev": _share(settings.dev_share, total, 2),
         "test": _share(settings.test_share, total, 3),
     }
+    want["dev"] = min(want["dev"], max(total - 1, 0))  # one document is left for training whatever the rounding
+    want["test"] = min(want["test"], max(total - 1 - want["dev"], 0))
     fresh: dict[Split, list[str]] = {name: [] for name in names}
     for name in ("dev", "test"):
         split: Split = "dev" if name == "dev" else "test"
@@ -77,47 +80,55 @@ def make_pairs(
     ``model_chunks`` bounds how many chunks sources other than the rules see, spread over the documents; 0 = all.
     Each batch of chunks is stored when it is done, so a killed run goes on where it was.
     """
-    documents = catalog.documents()
+    documents = {document.id: document for document in catalog.documents()}
     if not documents:
         raise NotReady("There are no documents yet; run `fieldguide ingest` first.")
-    splits = catalog.splits()
-    catalog.record_splits(assign_splits([d.id for d in documents], splits, settings))
-    split_of = {document: split for document, split in catalog.splits().items()}
+    catalog.record_splits(assign_splits(list(documents), catalog.splits(), settings))
+    split_of = catalog.splits()
     report = QuestionsReport()
     done = catalog.drafted()
     asked = {normal_question(pair.question) for pair in catalog.pairs()}
     for source in sources:
-        chosen = {d.id: catalog.chunks(d.id) for d in documents}
-        if source.name != "rules" and model_chunks:
+        chosen = {document: catalog.chunks(document) for document in documents}
+        if source.batch is not None and model_chunks:
             chosen = _spread(chosen, model_chunks)
-        total = sum(len(chunks) for chunks in chosen.values())
-        waiting = {d: [c for c in chunks if (c.id, source.id) not in done] for d, chunks in chosen.items()}
-        left = sum(len(chunks) for chunks in waiting.values())
-        report.skipped_chunks += total - left
-        progress.start(f"questions ({source.name})", total, done=total - left)
-        for document in documents:
-            size = len(waiting[document.id]) if source.name == "rules" else _BATCH
-            for start in range(0, len(waiting[document.id]), max(size, 1)):
-                part = waiting[document.id][start : start + size]
-                for chunk, (drafts, rejections) in zip(part, source.draft(document, part), strict=True):
-                    kept, refused = verify(drafts, chunk, split_of[document.id] or "train", source.name, asked)
-                    refused = [*rejections, *refused]
-                    catalog.store_pairs(chunk.id, source.id, kept, [(r.reason, r.detail) for r in refused])
-                    report.chunks += 1
-                    report.kept[source.name] += len(kept)
-                    report.kinds.update(pair.kind for pair in kept)
-                    report.rejected.update(r.reason for r in refused)
-                    progress.advance(note=f"{sum(report.kept.values())} pairs")
+        total = sum(map(len, chosen.values()))
+        waiting = {c.id for chunks in chosen.values() for c in chunks if (c.id, source.id) not in done}
+        report.skipped_chunks += total - len(waiting)
+        progress.start(f"questions ({source.name})", total, done=total - len(waiting))
+        for part in _batches(chosen, waiting, source.batch):
+            for chunk, (drafts, rejections) in zip(part, source.draft(documents, part), strict=True):
+                if chunk.id not in waiting:
+                    continue
+                kept, refused = verify(drafts, chunk, split_of[chunk.document] or "train", source.name, asked)
+                refused = [*rejections, *refused]
+                catalog.store_pairs(chunk.id, source.id, kept, [(r.reason, r.detail) for r in refused])
+                report.chunks += 1
+                report.kept[source.name] += len(kept)
+                report.kinds.update(pair.kind for pair in kept)
+                report.rejected.update(r.reason for r in refused)
+                progress.advance(note=f"{sum(report.kept.values())} pairs")
     report.splits.update(pair.split for pair in catalog.pairs())
     return report
 
 
+def _batches(chosen: dict[str, list[Chunk]], waiting: set[str], size: int | None) -> Iterator[list[Chunk]]:
+    """Waiting chunks, ``size`` at a time; None: every document that has some, whole, so that a resumed run sees
+    exactly what an undisturbed one does."""
+    if size is None:
+        yield from (chunks for chunks in chosen.values() if any(c.id in waiting for c in chunks))
+        return
+    todo = [c for chunks in chosen.values() for c in chunks if c.id in waiting]
+    yield from (todo[start : start + size] for start in range(0, len(todo), size))
+
+
 def _spread(chunks: dict[str, list[Chunk]], wanted: int) -> dict[str, list[Chunk]]:
-    """``wanted`` chunks in all, taken evenly from every document and evenly over its length."""
-    share = -(-wanted // max(len(chunks), 1))
+    """At most ``wanted`` chunks, taken evenly from the documents and evenly over the length of each."""
+    least, more = divmod(wanted, max(len(chunks), 1))
     out = {}
-    for document, members in chunks.items():
-        step = max(len(members) / share, 1.0)
+    for n, (document, members) in enumerate(chunks.items()):
+        share = least + (n < more)
+        step = max(len(members) / max(share, 1), 1.0)
         out[document] = [members[int(n * step)] for n in range(share) if int(n * step) < len(members)]
     return out
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fieldguide.align import find_exact
 from fieldguide.types import Chunk, Document, content_hash
-from ingest.drafts import Draft, Rejection
-from ingest.rule_forms import EVENT, NEGATIVE, Candidate, Field, Form, field_candidates, read_form, split_field
+from ingest.drafts import Draft, Drafted, Rejection
+from ingest.rule_forms import NEGATIVE, Candidate, Form, field_candidates, read_form, split_field
+from ingest.rule_labels import EVENT
 from ingest.rule_prose import prose_candidates
 
 VERSION = "1"
@@ -22,7 +23,10 @@ VERSION = "1"
 
 _KINDS = ("cause", "definition", "quantity", "date", "fact", "field")
 _LONGEST_QUESTION = 36
+_WORDINGS = 3
 _MOST_NEGATIVE = 3
+_MOST_REPEATED = 2
+_OVERLAP = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ class Anchors:
 
 
 class RuleSource:
-    """Writes drafts from "Label: value" lines and from sentences of known shapes; at most ``per_chunk`` a chunk."""
+    """Writes drafts from "Label: value" lines and sentences of known shapes.
+
+    At most ``per_chunk`` for a chunk, no more than half of them from fields.
+    """
 
     name = "rules"
 
@@ -52,7 +59,20 @@ class RuleSource:
     def id(self) -> str:
         return f"{self.name}-{content_hash(VERSION, str(self.seed), str(self.per_chunk))[:12]}"
 
-    def draft(self, document: Document, chunks: Sequence[Chunk]) -> list[tuple[list[Draft], list[Rejection]]]:
+    @property
+    def batch(self) -> None:
+        """All chunks of a document at a time: its names are found in its first chunks."""
+        return None
+
+    def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
+        """Drafts and rejections for each chunk, in order; a document's chunks are read together."""
+        of_document: dict[str, list[Chunk]] = defaultdict(list)
+        for chunk in chunks:
+            of_document[chunk.document].append(chunk)
+        drafted = {name: iter(self._draft(documents[name], members)) for name, members in of_document.items()}
+        return [next(drafted[chunk.document]) for chunk in chunks]
+
+    def _draft(self, document: Document, chunks: Sequence[Chunk]) -> list[Drafted]:
         """Drafts and rejections for each chunk of one document, in order."""
         forms: list[Form] = []
         for chunk in chunks:
@@ -61,46 +81,64 @@ class RuleSource:
         several = _several(chunks, forms)
         asked: set[str] = set()
         outcomes = []
+        seen: Counter[tuple[str, str]] = Counter()
         for i, (chunk, form) in enumerate(zip(chunks, forms, strict=True)):
             found: list[Candidate | Rejection] = [*form.rejections]
             for item in form.fields:
-                found.extend(field_candidates(chunk.text, item, several))
-            found.extend(prose_candidates(chunk.text, form.prose, i > 0 and _breaks_off(chunks[i - 1], forms[i - 1])))
+                key = (item.label, " ".join(chunk.text[slice(*item.value)].split()))
+                seen[key] += bool(key[1])
+                if seen[key] > _MOST_REPEATED:
+                    found.append(Rejection("field is repeated", f"{key[0]}: {key[1]}"))
+                else:
+                    found.extend(field_candidates(chunk.text, item, several))
+            found.extend(
+                prose_candidates(chunk.text, form.prose, i > 0 and _breaks_off(chunks[i - 1], forms[i - 1], chunk))
+            )
             outcomes.append(self._choose(chunk, found, anchors, asked))
         return outcomes
 
     def _choose(
         self, chunk: Chunk, found: Sequence[Candidate | Rejection], anchors: Anchors, asked: set[str]
-    ) -> tuple[list[Draft], list[Rejection]]:
-        """Drafts of the chunk's best candidates, kinds in turn; prose is asked twice where there is room."""
+    ) -> Drafted:
+        """Drafts of the chunk's best candidates, kinds in turn; prose in up to three wordings, if there is room."""
         rejections = [one for one in found if isinstance(one, Rejection)]
-        candidates = _mixed([one for one in found if isinstance(one, Candidate)])
+        candidates = _mixed([one for one in found if isinstance(one, Candidate)], f"{self.seed} {chunk.id}")
+        most_fields = max(1, self.per_chunk // 2)
         drafts: list[Draft] = []
         worded: list[Candidate] = []
-        negative = 0
+        kinds: Counter[str] = Counter()
         for candidate in candidates:
-            says_no = candidate.kind == "field" and candidate.rank == NEGATIVE
-            if len(drafts) == self.per_chunk or (says_no and negative == _MOST_NEGATIVE):
-                full = "chunk has enough questions" if len(drafts) == self.per_chunk else "chunk has enough negative answers"
-                rejections.append(Rejection(full, candidate.label))
+            kind = "negative" if candidate.kind == "field" and candidate.rank == NEGATIVE else candidate.kind
+            if len(drafts) == self.per_chunk or (candidate.kind == "field" and kinds["field"] == most_fields):
+                rejections.append(Rejection("chunk has enough questions", candidate.label))
+                continue
+            if kind == "negative" and kinds[kind] == _MOST_NEGATIVE:
+                rejections.append(Rejection("chunk has enough negative answers", candidate.label))
                 continue
             outcome = self._word(chunk, candidate, anchors, asked)
             if isinstance(outcome, Rejection):
                 rejections.append(outcome)
                 continue
-            negative += says_no
+            kinds.update({kind, candidate.kind})
             asked.add(outcome.question)
             drafts.append(outcome)
             worded.append(candidate)
-        for candidate in worded:
-            if candidate.kind != "field" and len(candidate.templates) > 1 and len(drafts) < self.per_chunk:
-                again = self._word(chunk, candidate, anchors, asked, turned=1 + len(candidate.templates) // 2)
+        prose = [candidate for candidate in worded if candidate.kind not in ("field", "definition")]
+        for turned in range(1, _WORDINGS):
+            for candidate in prose:
+                if len(drafts) == self.per_chunk:
+                    break
+                again = self._word(
+                    chunk, candidate, anchors, asked, turned=turned * (1 + len(candidate.templates) // _WORDINGS)
+                )
                 if isinstance(again, Draft):
                     asked.add(again.question)
                     drafts.append(again)
         return drafts, rejections
 
-    def _word(self, chunk: Chunk, candidate: Candidate, anchors: Anchors, asked: set[str], turned: int = 0) -> Draft | Rejection:
+    def _word(
+        self, chunk: Chunk, candidate: Candidate, anchors: Anchors, asked: set[str], turned: int = 0
+    ) -> Draft | Rejection:
         """The first wording, in an order drawn from the chunk and the label, that makes a sound draft."""
         answer = " ".join(chunk.text[slice(*candidate.answer)].split())
         quote = " ".join(chunk.text[slice(*candidate.quote)].split())
@@ -135,10 +173,11 @@ def _filled(template: str, anchors: Anchors, draw: int) -> Iterable[str]:
         yield question[:1].upper() + question[1:]
 
 
-def _mixed(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Kinds in turn, the best of each first; equal ones in the order of the text."""
+def _mixed(candidates: Sequence[Candidate], draw: str) -> list[Candidate]:
+    """Kinds in turn, the best of each first; equal ones in the order of the text, but fields in a drawn order."""
     by_kind: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in sorted(candidates, key=lambda c: c.rank):
+    drawn = {c.label: content_hash(draw, c.label) if c.kind == "field" else "" for c in candidates}
+    for candidate in sorted(candidates, key=lambda c: (c.rank, drawn[c.label])):
         by_kind[candidate.kind].append(candidate)
     order = []
     while any(by_kind.values()):
@@ -146,10 +185,12 @@ def _mixed(candidates: Sequence[Candidate]) -> list[Candidate]:
     return order
 
 
-def _breaks_off(chunk: Chunk, form: Form) -> bool:
-    """Whether the chunk ends within a sentence."""
-    text = chunk.text.rstrip()
-    return bool(form.prose) and form.prose[-1][1] >= len(text) and text[-1] not in ".!?:)\"”"
+def _breaks_off(before: Chunk, form: Form, chunk: Chunk) -> bool:
+    """Whether the chunk begins within a sentence of the chunk before, which it may overlap."""
+    overlap = before.text.rfind(chunk.text[:_OVERLAP])
+    text = before.text[: overlap if overlap >= 0 else None].rstrip()
+    in_prose = any(start < len(text) <= end for start, end in form.prose)
+    return in_prose and text[-1] not in '.!?:)"”'
 
 
 def _several(chunks: Sequence[Chunk], forms: Sequence[Form]) -> frozenset[tuple[str, str]]:
@@ -159,11 +200,13 @@ def _several(chunks: Sequence[Chunk], forms: Sequence[Form]) -> frozenset[tuple[
         for item in form.fields:
             for one in split_field(chunk.text, item):
                 if value := " ".join(chunk.text[slice(*one.value)].split()):
-                    values[one.section, one.label].add(value)
+                    values[one.section, one.label.casefold()].add(value)
     return frozenset(key for key, held in values.items() if len(held) > 1)
 
 
-_RECORD = r"report|invoice|case|order|contract|permit|claim|policy|project|docket|application|file|ticket|course|account|bill"
+_RECORD = (
+    r"report|invoice|case|order|contract|permit|claim|policy|project|docket|application|file|ticket|course|account|bill"
+)
 
 
 def find_anchors(document: Document, chunks: Sequence[Chunk], forms: Sequence[Form]) -> Anchors:
@@ -212,9 +255,11 @@ def find_anchors(document: Document, chunks: Sequence[Chunk], forms: Sequence[Fo
     record = next(iter(re.findall(rf"\b({_RECORD})\b", number_label.casefold())), "")
     if record and number and not event:
         documents.append(f"{record} {number}")
-    title = readable_title(document, chunks)
+    title = _first(values, r"(?:document |report |project |course )?title|project name|subject") or readable_title(
+        document, chunks
+    )
     if not documents or (len(documents) < 3 and title):
-        documents += [f"“{title}”", f"the document “{title}”", f"the text of “{title}”"]
+        documents += [f"“{title}”", f"the text of “{title}”", f"the pages of “{title}”"]
     return Anchors(tuple(events), tuple(things), tuple(documents))
 
 
@@ -225,7 +270,9 @@ def _first(values: dict[str, str], pattern: str) -> str:
 def _numbered(values: dict[str, str]) -> tuple[str, str]:
     """The first label that names an event or a record by its number, and the number."""
     for label, value in values.items():
-        if re.search(rf"\b({EVENT}|{_RECORD})\s+(number|no\.?|id|#)$", label) and re.fullmatch(r"[\w/.-]*\d[\w/.-]*", value):
+        if re.search(rf"\b({EVENT}|{_RECORD})\s+(number|no\.?|id|#)$", label) and re.fullmatch(
+            r"[\w/.-]*\d[\w/.-]*", value
+        ):
             return label, value
     return "", ""
 
@@ -234,18 +281,10 @@ def readable_title(document: Document, chunks: Sequence[Chunk]) -> str:
     """The document's title; if that is a bare file name, the first line that reads like one."""
     names = [document.title, *(chunk.context for chunk in chunks[:1])]
     lines = [line for chunk in chunks[:2] for line in chunk.text.split("\n")]
-    for name in [*names, *lines]:
-        name = " ".join(name.split())
-        words = re.findall(r"[^\W\d_]{2,}", name)
-        if len(words) >= 2 and 8 <= len(name) <= 100 and not re.match(r"(?i)page \d", name) and ":" not in name[-1:]:
-            return name
+    for least, candidates in ((2, names), (3, lines), (2, lines)):
+        for name in candidates:
+            name = " ".join(name.split())
+            words = re.findall(r"(?<!\S)[^\W\d_]{3,}", name)
+            if len(words) >= least and len(name) <= 100 and not re.match(r"(?i)page \d", name) and name[-1] not in ":,":
+                return name
     return " ".join(document.title.split()) or "the document"
-
-
-def yields(outcomes: Iterable[tuple[list[Draft], list[Rejection]]]) -> Counter[str]:
-    """How many drafts of each kind, and how many rejections for each reason."""
-    counts: Counter[str] = Counter()
-    for drafts, rejections in outcomes:
-        counts.update(draft.kind for draft in drafts)
-        counts.update(f"rejected: {rejection.reason}" for rejection in rejections)
-    return counts

@@ -51,8 +51,7 @@ class DenseRetriever:
         return [
             [
                 ScoredChunk(self._chunks[name], score, rank, {"dense": score})
-                for rank, (name, score) in enumerate(hits, 1)
-                if name in self._chunks
+                for rank, (name, score) in enumerate((hit for hit in hits if hit[0] in self._chunks), 1)
             ]
             for hits in found
         ]

@@ -25,7 +25,7 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
     from ingest.pipeline import find_files, ingest_files
     from retrieval.build import build_index
 
-    files, _ = find_files(paths)
+    files = find_files(paths).files
     size = sum(f.stat().st_size for f in files if f.exists()) / 2**20
     chunks = int(size * 60) + len(files)  # text-heavy PDFs have about 60 chunks a megabyte
     work = {"reading": (len(files), 4.0), "embedding": (chunks, 25.0)}
@@ -43,6 +43,9 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
         reasons = [f"{Path(r.path).name}: {r.reason}" for r in report.files if r.status == status and r.reason]
         table.add_row(status, str(number), "\n".join(reasons))
     s.console.print(table)
+    if report.passed_over:
+        kinds = ", ".join(f"{n} {ending}" for ending, n in report.passed_over.most_common())
+        s.say(f"Passed over, because they are no PDFs: {kinds}.")
     for path, first in report.duplicates:
         s.say(f"{path} is the same file as {first}; it is stored once.")
     s.say(
@@ -54,7 +57,7 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
     return {
         "files": [asdict(record) for record in report.files], "classes": dict(report.classes), "new": report.new,
         "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
-        "index": asdict(version) if version is not None else None, "all_read": report.all_read,
+        "index": asdict(version) if version is not None else None, "all_read": report.all_read, "passed_over": dict(report.passed_over),
     }  # fmt: skip
 
 

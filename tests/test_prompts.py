@@ -1,0 +1,57 @@
+import pytest
+
+from fieldguide import prompts
+from fieldguide.models.base import Message
+from fieldguide.types import Chunk, Context, ScoredChunk
+
+
+def passage(name: str, text: str, context: str = "") -> ScoredChunk:
+    return ScoredChunk(Chunk(name, "doc", (), text, (), context), 0.5, 1)
+
+
+def test_passages_are_numbered_in_the_order_shown():
+    context = Context((passage("b", "second best", "Report B"), passage("a", "best")), "reverse")
+    system, user = prompts.answer_prompt("Which?", context)
+    assert (system.role, user.role) == ("system", "user")
+    assert user.content == "[1] Report B\nsecond best\n\n[2]\nbest\n\nQuestion: Which?"
+
+
+def test_closed_book_has_the_same_system_text_and_no_passages():
+    closed = prompts.answer_prompt("Which?", None)
+    assert closed[1].content == "Question: Which?"
+    assert closed[0] == prompts.answer_prompt("Which?", Context((passage("a", "best"),), "rank"))[0]
+
+
+def test_braces_in_values_survive():
+    context = Context((passage("a", "f{x} {question} {{y}} {passages}", "{context}"),), "rank")
+    user = prompts.answer_prompt("What is {text}?", context)[1].content
+    assert user == "[1] {context}\nf{x} {question} {{y}} {passages}\n\nQuestion: What is {text}?"
+
+
+def test_a_slot_without_a_value_is_an_error():
+    with pytest.raises(KeyError, match="question"):
+        prompts.fill("answer_closed_book")
+
+
+def test_question_prompt_shows_the_example_first():
+    example = (Message("user", "u"), Message("assistant", "a"))
+    prompt = prompts.question_prompt("Report {1}", "text {2}", example)
+    assert [m.role for m in prompt] == ["system", "user", "assistant", "user"]
+    assert prompt[1:3] == example
+    assert prompt[3].content.startswith("Text from Report {1}:\ntext {2}\n\n")
+
+
+@pytest.mark.parametrize("name", ["answer_system", "answer_with_passages", "answer_closed_book"])
+def test_hash_changes_with_every_file(monkeypatch, name):
+    before, load = prompts.answer_prompt_hash(), prompts.load
+    assert prompts.answer_prompt_hash() == before
+    monkeypatch.setattr(prompts, "load", lambda asked: load(asked) + ("!" if asked == name else ""))
+    assert prompts.answer_prompt_hash() != before
+
+
+def test_hash_changes_with_the_layout_of_a_passage_and_not_with_the_question_prompts(monkeypatch):
+    before, load = prompts.answer_prompt_hash(), prompts.load
+    monkeypatch.setattr(prompts, "load", lambda asked: load(asked) + ("!" if asked.startswith("question") else ""))
+    assert prompts.answer_prompt_hash() == before
+    monkeypatch.setattr(prompts, "passage_text", lambda number, chunk: f"({number}) {chunk.text}")
+    assert prompts.answer_prompt_hash() != before
