@@ -15,7 +15,7 @@ _FOLD = {
     "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "ﬁ": "fi", "ﬂ": "fl", "\u00ad": "", "\u200b": "",
 }  # fmt: skip
 _SOFT_HYPHEN = "\u00ad"
-_SIGNS = "$£€([<>=~±+-–−"
+_BEFORE_POINT = " \t\r\n\xa0$£€([<>=~±+-–−"
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|\w+", re.UNICODE)
 _STOPWORDS = frozenset(
     "a an and are as at be by did do does for from had has have in into is it its of on or that the their there "
@@ -44,7 +44,7 @@ def normalise(text: str) -> tuple[str, list[int]]:
     gap = hyphen = False
     for i, char in enumerate(text):
         if char.isspace():
-            gap = gap or (bool(out) and not hyphen)
+            gap = gap or (bool(out) and not (hyphen and char in "\r\n"))
             continue
         hyphen = char == _SOFT_HYPHEN
         folded = _FOLD.get(char)
@@ -52,7 +52,7 @@ def normalise(text: str) -> tuple[str, list[int]]:
             folded = unicodedata.normalize("NFKC", char).casefold().replace("\N{FRACTION SLASH}", "/")
         if not folded:
             continue
-        if char == "." and text[i + 1 : i + 2].isdecimal() and (i == 0 or text[i - 1].isspace() or text[i - 1] in _SIGNS):
+        if char == "." and text[i + 1 : i + 2].isdecimal() and (i == 0 or text[i - 1] in _BEFORE_POINT):
             folded = "0."
         if gap or (out and out[-1].isdecimal() and unicodedata.category(char) == "No"):
             out.append(" ")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fieldguide.models.base import Vectors
-from retrieval.vectors import Hits, best_first
+from retrieval.vectors import Hits, nearest
 
 _COLLECTION = "chunks"
 _BATCH = 2000
@@ -55,13 +55,16 @@ class ChromaStore:
         k = min(k, len(self))
         if k == 0 or len(queries) == 0:
             return [[] for _ in queries]
-        found = self._collection.query(
-            query_embeddings=np.asarray(queries, dtype=np.float32).tolist(), n_results=k, include=["distances"]
-        )
-        return [
-            best_first(ids, [1.0 - distance for distance in distances], k)
-            for ids, distances in zip(found["ids"], found["distances"], strict=True)
-        ]
+        wanted = np.asarray(queries, dtype=np.float32).tolist()
+
+        def fetch(n: int) -> list[Hits]:
+            found = self._collection.query(query_embeddings=wanted, n_results=n, include=["distances"])
+            return [
+                [(name, 1.0 - float(distance)) for name, distance in zip(ids, distances, strict=True)]
+                for ids, distances in zip(found["ids"], found["distances"], strict=True)
+            ]
+
+        return nearest(fetch, k, len(self))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         out: dict[str, list[float]] = {}

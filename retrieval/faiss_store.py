@@ -10,9 +10,10 @@ from typing import Any
 import faiss
 import numpy as np
 
+from fieldguide.errors import IndexMismatch
 from fieldguide.files import write_atomically
 from fieldguide.models.base import Vectors
-from retrieval.vectors import Hits, best_first
+from retrieval.vectors import Hits, nearest
 
 _FILE = "vectors.faiss"
 
@@ -27,8 +28,13 @@ class FaissStore:
         if self._file.exists():
             raw = self._file.read_bytes()
             size = int.from_bytes(raw[:8], "big")
-            self._ids = json.loads(raw[8 : 8 + size])
-            self._index = faiss.deserialize_index(np.frombuffer(raw, dtype=np.uint8, offset=8 + size))
+            try:
+                self._ids = json.loads(raw[8 : 8 + size])
+                self._index = faiss.deserialize_index(np.frombuffer(raw, dtype=np.uint8, offset=8 + size))
+            except (ValueError, RuntimeError):
+                raise IndexMismatch(
+                    f"{self._file} is damaged; delete {folder} and run `fieldguide ingest` to build the index anew."
+                ) from None
         self._names = {number: name for name, number in self._ids.items()}
 
     def __len__(self) -> int:
@@ -57,11 +63,16 @@ class FaissStore:
         k = min(k, len(self))
         if k == 0 or len(queries) == 0:
             return [[] for _ in queries]
-        scores, numbers = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
-        return [
-            best_first([self._names[n] for n in row], values, k)
-            for row, values in zip(numbers.tolist(), scores.tolist(), strict=True)
-        ]
+        wanted = np.ascontiguousarray(queries, dtype=np.float32)
+
+        def fetch(n: int) -> list[Hits]:
+            scores, numbers = self._index.search(wanted, n)
+            return [
+                list(zip([self._names[number] for number in row], values, strict=True))
+                for row, values in zip(numbers.tolist(), scores.tolist(), strict=True)
+            ]
+
+        return nearest(fetch, k, len(self))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         return {name: self._index.reconstruct(self._ids[name]).tolist() for name in ids if name in self._ids}

@@ -5,7 +5,7 @@ A store holds ids and unit vectors, nothing else. Scores are cosine similarities
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +59,14 @@ def open_store(kind: str, folder: Path, dimension: int) -> VectorStore:
     raise FieldguideError(f"Unknown vector store {kind!r}; known are faiss and chroma.")
 
 
-def best_first(ids: Sequence[str], scores: Sequence[float], k: int) -> Hits:
-    """Sorted hits, ties broken by id so that every store gives the same order."""
-    return sorted(zip(ids, map(float, scores), strict=True), key=lambda hit: (-hit[1], hit[0]))[:k]
+def nearest(fetch: Callable[[int], list[Hits]], k: int, total: int) -> list[Hits]:
+    """The k best hits of each query, out of ``total``, ties broken by id so that every store gives the same.
+
+    ``fetch(n)`` gives the n nearest of each query; more are fetched while equal scores lie on both sides of the cut.
+    """
+    wanted = min(k + 1, total)
+    while True:
+        found = [sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in fetch(wanted)]
+        if wanted == total or all(hits[k - 1][1] > hits[-1][1] for hits in found):
+            return [hits[:k] for hits in found]
+        wanted = min(2 * wanted, total)

@@ -9,7 +9,9 @@ PIECES = st.sampled_from(
     ["the", "Wing", "5", "3.5", "1,500", "10:45", " ", "\n", "\r\n", "“", "’", "–", "ﬁn", "oﬀ", "\u00ad", "½", "²", "."]
 )
 TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=12).map("".join)
-WORDS = st.lists(st.sampled_from(["Wing", "spar", "5", "3.5", "1,500", "oﬀ", "ﬁn", "it’s", "a–b"]), min_size=1, max_size=4)
+WORDS = st.lists(
+    st.sampled_from(["Wing", "spar", "5", "3.5", "1,500", "oﬀ", "ﬁn", "it’s", "a–b"]), min_size=1, max_size=4
+)
 
 
 def found(statement: str, text: str) -> list[str]:
@@ -154,4 +156,12 @@ def test_lines_are_trimmed_and_blank_ones_left_out():
 
 
 def test_tokens_keep_the_separators_of_numbers():
-    assert tokens("At 10:45, 12,500 ft; 3.5% on 12/11/2007.") == ["at", "10:45", "12,500", "ft", "3.5", "on", "12/11/2007"]
+    assert tokens("At 10:45, 12,500 ft; 3.5% on 12/11/2007.") == [
+        "at",
+        "10:45",
+        "12,500",
+        "ft",
+        "3.5",
+        "on",
+        "12/11/2007",
+    ]

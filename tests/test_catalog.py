@@ -16,7 +16,11 @@ from fieldguide.errors import WorkspaceError
 from fieldguide.types import Chunk, Document, Evidence, Page, QAPair, Span
 
 DOCUMENT = Document("d1", "/shelf/a.pdf", "Tïtle", {"Author": "A. B.", "Title": "Tïtle"})
-PAGES = (Page("d1", 1, "iv", "first page\n\x1c ✈", "r1"), Page("d1", 2, "1", "", "r1"), Page("d1", 10, "9", "tenth", "r1"))
+PAGES = (
+    Page("d1", 1, "iv", "first page\n\x1c ✈", "r1"),
+    Page("d1", 2, "1", "", "r1"),
+    Page("d1", 10, "9", "tenth", "r1"),
+)
 CHUNKS = (
     Chunk("z", "d1", (Span(1, 6, 10),), "page", ("Part 1", "Findings"), "Elyria, OH"),
     Chunk("a", "d1", (Span(1, 0, 5), Span(10, 0, 5)), "first\n\ntenth"),
@@ -127,8 +131,13 @@ def test_orphans_go_with_their_pairs_and_may_be_asked_again(catalog):
 
 
 def test_one_artefact_of_a_kind_is_active(catalog, monkeypatch):
-    for kind, id, activate in [("index", "i1", True), ("adapter", "a1", True), ("index", "i2", True), ("index", "i3", False)]:
-        catalog.add_artefact(kind, id, {"of": id}, activate=activate)
+    for kind, name, activate in [
+        ("index", "i1", True),
+        ("adapter", "a1", True),
+        ("index", "i2", True),
+        ("index", "i3", False),
+    ]:
+        catalog.add_artefact(kind, name, {"of": name}, activate=activate)
     assert {a.id: a.active for a in catalog.artefacts("index")} == {"i1": False, "i2": True, "i3": False}
     assert (catalog.active("index").id, catalog.active("adapter").id) == ("i2", "a1")
     assert catalog.active("index").manifest == {"of": "i2"}
@@ -257,10 +266,10 @@ for n in range(int(sys.argv[2]), 100000):
 def test_a_kill_in_the_middle_of_storing_leaves_whole_documents_only(tmp_path):
     path = tmp_path / "catalog.sqlite"
     stored = 0
-    for round in range(3):
+    for turn in range(3):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(stored)], stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"stored\n"
-        time.sleep(0.1 + 0.013 * round)
+        time.sleep(0.1 + 0.013 * turn)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()

@@ -44,9 +44,12 @@ def test_folder_appears_only_when_the_block_ends(tmp_path):
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, ValueError])
 def test_folder_vanishes_when_the_block_fails(tmp_path, failure):
-    with pytest.raises(failure), folder_atomically(tmp_path / "folder") as part:
+    def fail(part):
         (part / "a").write_text("a")
         raise failure
+
+    with pytest.raises(failure), folder_atomically(tmp_path / "folder") as part:
+        fail(part)
     assert os.listdir(tmp_path) == []
 
 

@@ -93,7 +93,10 @@ def test_a_name_without_its_section_is_found(write):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[ingest]\nchunk_tokens = 32\nchunk_overlap = 32\n", "ingest.chunk_overlap: must be smaller than chunk_tokens"),
+        (
+            "[ingest]\nchunk_tokens = 32\nchunk_overlap = 32\n",
+            "ingest.chunk_overlap: must be smaller than chunk_tokens",
+        ),
         ("[ingest]\nchunk_tokens = 16\n", "ingest.chunk_overlap: must be smaller than chunk_tokens, not 16"),
         ("[questions]\ndev_share = 0.5\ntest_share = 0.5\n", "questions.test_share: dev_share + test_share must leave"),
         ("[questions]\ndev_share = 0.9\n", "questions.test_share: dev_share + test_share must leave"),
@@ -108,7 +111,7 @@ def test_settings_are_checked_against_each_other_also_where_one_is_a_default(wri
     ("text", "part"), [("[ingest\n", "is not valid TOML: Expected ']'"), ("k = 'ü", "is not valid TOML")]
 )
 def test_invalid_toml(write, text, part):
-    with pytest.raises(SettingsError, match="fieldguide.toml") as caught:
+    with pytest.raises(SettingsError, match=r"fieldguide\.toml") as caught:
         load_settings(write(text))
     assert part in str(caught.value)
 
@@ -124,5 +127,5 @@ def test_a_file_that_is_no_utf8_or_missing(tmp_path):
 
 def test_an_environment_value_that_is_no_json_is_a_sentence(monkeypatch):
     monkeypatch.setenv("FIELDGUIDE_QUESTIONS__SOURCES", "rules")
-    with pytest.raises(SettingsError, match="questions.*lists are written as JSON"):
+    with pytest.raises(SettingsError, match=r"questions.*lists are written as JSON"):
         load_settings(None)

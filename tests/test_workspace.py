@@ -47,7 +47,7 @@ def test_init_twice_keeps_settings_and_state(tmp_path):
 
 def test_init_where_a_file_stands(tmp_path):
     (tmp_path / "shelf").write_text("a file")
-    with pytest.raises(WorkspaceError, match="Cannot make a workspace in .*shelf: (Not a directory|File exists)"):
+    with pytest.raises(WorkspaceError, match=r"Cannot make a workspace in .*shelf: (Not a directory|File exists)"):
         init_workspace(tmp_path / "shelf")
 
 
@@ -63,7 +63,7 @@ def test_flags_and_faults_reach_the_settings(tmp_path):
     init_workspace(tmp_path)
     assert open_workspace(tmp_path, {"retrieval": {"k": 9}}).settings.retrieval.k == 9
     (tmp_path / "fieldguide.toml").write_text("[retrieval]\nkk = 1\n")
-    with pytest.raises(SettingsError, match="retrieval.kk: unknown name; did you mean retrieval.k"):
+    with pytest.raises(SettingsError, match=r"retrieval.kk: unknown name; did you mean retrieval.k"):
         open_workspace(tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_lock_whose_holder_left_no_name(tmp_path):
     workspace = init_workspace(tmp_path)
     with workspace.lock("qa"):
         (workspace.state / "lock.json").write_text("{")
-        with pytest.raises(WorkspaceError, match="^Another fieldguide process is writing"), workspace.lock("qa"):
+        with pytest.raises(WorkspaceError, match=r"^Another fieldguide process is writing"), workspace.lock("qa"):
             pass
 
 
@@ -120,7 +120,11 @@ def test_read_only_workspace_reads_and_refuses_to_write(tmp_path, monkeypatch):
     monkeypatch.setattr(workspace_module, "_is_writable", lambda folder: False)
     workspace = open_workspace(tmp_path)
     assert not workspace.writable
-    for act in (lambda: workspace.require_writable("tune"), lambda: workspace.new_run("tune"), workspace.lock("tune").__enter__):
+    for act in (
+        lambda: workspace.require_writable("tune"),
+        lambda: workspace.new_run("tune"),
+        workspace.lock("tune").__enter__,
+    ):
         with pytest.raises(WorkspaceError) as caught:
             act()
         assert str(caught.value) == (

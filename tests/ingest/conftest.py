@@ -32,17 +32,20 @@ def make_pdf(pages: Sequence[str], title: str = "") -> bytes:
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
     objects.append(f"<< /Title ({title}) >>" if title else "<< >>")
-    out = b"%PDF-1.4\n"
+    parts = [b"%PDF-1.4\n"]
     offsets = []
+    length = len(parts[0])
     for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1")
+        offsets.append(length)
+        parts.append(f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1"))
+        length += len(parts[-1])
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    out += (
+    parts.append(
         f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
-        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R /Info {len(objects)} 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
-    ).encode("latin-1")
-    return out
+        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R /Info {len(objects)} 0 R >>\n"
+        f"startxref\n{length}\n%%EOF\n".encode("latin-1")
+    )
+    return b"".join(parts)
 
 
 def encrypted(raw: bytes, user: str, owner: str) -> bytes:
@@ -63,19 +66,18 @@ def blank_pages(count: int) -> bytes:
 
 
 GOOD = make_pdf(["Report (one)\nThe wing hit a tree.", "The pilot was not hurt."], "Wing report")
+NO_TEXT = "none of its 2 page(s) holds text; it needs OCR, which is not built in"
+NO_HEADER = "the file is not a PDF (its first bytes lack %PDF-)"
+LOCKED = "the file is encrypted and its password is not known"
 BAD_FILES = {
-    "blank.pdf": (blank_pages(2), "image-only", "none of its 2 page(s) holds text; it needs OCR, which is not built in"),
+    "blank.pdf": (blank_pages(2), "image-only", NO_TEXT),
     "empty.pdf": (b"", "empty", "the file has no bytes"),
     "half.pdf": (ELYRIA.read_bytes()[:47292], "damaged", "pdfium cannot open it (PDFium: Data format error)"),
-    "header.pdf": (
-        b"X" * 1024 + ELYRIA.read_bytes()[1024:], "not a document", "the file is not a PDF (its first bytes lack %PDF-)",
-    ),
-    "locked.pdf": (
-        encrypted(GOOD, "secret", "owner"), "password needed", "the file is encrypted and its password is not known",
-    ),
+    "header.pdf": (b"X" * 1024 + ELYRIA.read_bytes()[1024:], "not a document", NO_HEADER),
+    "locked.pdf": (encrypted(GOOD, "secret", "owner"), "password needed", LOCKED),
     "long.pdf": (make_pdf(["x"] * 12), "too large", "it has 12 pages, more than ingest.max_pages = 9"),
-    "text.pdf": (b"only text\n", "not a document", "the file is not a PDF (its first bytes lack %PDF-)"),
-}  # fmt: skip
+    "text.pdf": (b"only text\n", "not a document", NO_HEADER),
+}
 """File name: its bytes, the class it falls into with max_pages = 9, and the reason."""
 
 

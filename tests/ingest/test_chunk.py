@@ -7,8 +7,15 @@ from fieldguide.types import PAGE_BREAK, Page, Span
 from ingest.chunk import chunk_pages, context_line
 
 SMALL = Ingest(chunk_tokens=16, chunk_overlap=5)
-LINES = st.sampled_from(["a", "to be or not to be", "Total 5", "– 5 –", "", " ", "The wing hit a tree. It was bent.", "\t\u2003x"])
-TEXTS = st.lists(LINES | st.text(max_size=12), max_size=14).map("\n".join) | st.text(alphabet="ab .\n", max_size=160)
+LINES = st.sampled_from(
+    ["a", "to be or not to be", "Total 5", "– 5 –", "", " ", "The wing hit a tree. It was bent.", "\t\u2003x"]
+)
+REPEATED = st.tuples(LINES, st.integers(1, 20), LINES).map(lambda given: "\n".join([given[0]] * given[1] + [given[2]]))
+TEXTS = (
+    REPEATED
+    | st.lists(LINES | st.text(max_size=12), max_size=14).map("\n".join)
+    | st.text(alphabet="ab .\n", max_size=160)
+)
 SHELVES = st.lists(TEXTS, max_size=4)
 
 
@@ -62,7 +69,12 @@ def test_a_chunk_runs_over_a_blank_page():
 def test_overlap_repeats_whole_pieces_and_no_more_than_its_size():
     text = " ".join(f"w{n}" for n in range(40))
     chunks = chunk_pages(pages_of([text]), SMALL, words)
-    assert [(c.text.split()[0], c.text.split()[-1]) for c in chunks] == [("w0", "w15"), ("w11", "w26"), ("w22", "w37"), ("w33", "w39")]
+    assert [(c.text.split()[0], c.text.split()[-1]) for c in chunks] == [
+        ("w0", "w15"),
+        ("w11", "w26"),
+        ("w22", "w37"),
+        ("w33", "w39"),
+    ]
 
 
 def test_repeated_lines_are_located_one_after_another():
@@ -74,7 +86,11 @@ def test_repeated_lines_are_located_one_after_another():
 def test_ids_depend_on_place_context_and_document():
     ids = {
         chunk_pages([page], SMALL, words, context)[0].id
-        for page in (Page("doc", 1, "1", "same", "r"), Page("doc", 2, "2", "same", "r"), Page("other", 1, "1", "same", "r"))
+        for page in (
+            Page("doc", 1, "1", "same", "r"),
+            Page("doc", 2, "2", "same", "r"),
+            Page("other", 1, "1", "same", "r"),
+        )
         for context in ("", "here")
     }
     assert len(ids) == 6

@@ -88,7 +88,10 @@ def test_a_file_all_of_whose_pages_fail_is_damaged(put, good, monkeypatch):
     monkeypatch.setattr(pypdfium2.PdfDocument, "__getitem__", failing_page(None))
     with pytest.raises(NotRead) as caught:
         parse_pdf(put(good), 9)
-    assert (caught.value.status, caught.value.reason) == ("damaged", "no page can be read (page 1: Failed to load page)")
+    assert (caught.value.status, caught.value.reason) == (
+        "damaged",
+        "no page can be read (page 1: Failed to load page)",
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_file_over_the_size_limit_is_not_opened(tmp_path):
 
 def test_a_slow_file_is_given_up_and_the_next_is_read(tmp_path, good_file, pdf):
     slow = tmp_path / "slow.pdf"
-    slow.write_bytes(pdf(["A line of text.\n" * 40] * 4000))
+    slow.write_bytes(pdf(["A line of text.\n" * 40] * 2000))
     with Reader(Ingest(file_seconds=60)) as reader:
         reader.read(good_file)  # the child has started
         reader._settings = Ingest(file_seconds=0.05)
@@ -62,7 +62,7 @@ def test_a_slow_file_is_given_up_and_the_next_is_read(tmp_path, good_file, pdf):
 
 def test_a_child_that_dies_while_reading_costs_its_file_only(tmp_path, good_file, pdf):
     slow = tmp_path / "slow.pdf"
-    slow.write_bytes(pdf(["A line of text.\n" * 40] * 4000))
+    slow.write_bytes(pdf(["A line of text.\n" * 40] * 2000))
     with Reader(Ingest()) as reader:
         reader.read(good_file)
         child = reader._process.pid
@@ -86,7 +86,7 @@ def test_memory_over_the_limit_costs_its_file_only(tmp_path, good_file):
     hungry = tmp_path / "hungry.pdf"
     with hungry.open("wb") as file:  # a header and then nothing: reading it whole takes more than the limit
         file.write(b"%PDF-1.4\n")
-        file.truncate(400 * 2**20)
+        file.truncate(300 * 2**20)
     with Reader(Ingest(file_memory_mb=300)) as reader:
         assert refused(reader, hungry)[0] in {"damaged", "too large"}
         assert reader.read(good_file).title == "Wing report"
