@@ -6,7 +6,7 @@ window of the passage holds at least ``support`` of its content words and all of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fieldguide import align
@@ -58,15 +58,14 @@ def _support(question: str, statement: str, number: int, passage: ScoredChunk, s
             return None
         matches = [close]
     asked = set(align.content_tokens(question))
-    best = max(
+    return max(
         (_Support(number, m.start, m.end, m.score, _shared(asked, passage, m)) for m in matches),
         key=lambda s: (s.relevance, -s.start),
     )
-    return best
 
 
 def _shared(asked: set[str], passage: ScoredChunk, match: align.Match) -> float:
-    """How many of the question's words stand around the match (counted fully) or in the passage (counted by a tenth)."""
+    """How many of the question's words stand around the match, and a tenth for those elsewhere in the passage."""
     low, high = _surroundings(passage.chunk.text, match.start, match.end)
     near = asked & set(align.content_tokens(passage.chunk.text[low:high]))
     anywhere = asked & set(align.content_tokens(passage.chunk.indexed_text))
@@ -87,9 +86,7 @@ def _surroundings(text: str, start: int, end: int) -> tuple[int, int]:
     return low, high
 
 
-def _citations(
-    statement: str, found: _Support, context: Context, documents: Mapping[str, Document]
-) -> list[Citation]:
+def _citations(statement: str, found: _Support, context: Context, documents: Mapping[str, Document]) -> list[Citation]:
     passage = context.passages[found.passage]
     chunk = passage.chunk
     low, high = _surroundings(chunk.text, found.start, found.end)

@@ -28,7 +28,13 @@ from fieldguide.types import Answer, Context, Document, Progress, Retriever, con
 
 _BATCH = 20
 _METRICS = ("token_f1", "exact_match", "rouge_l", "containment", "citation_precision", "answered")
-_DIFFERENCES = (("tuned+RAG", "base+RAG"), ("base+RAG", "base"), ("tuned", "base"), ("tuned+RAG", "tuned"), ("tuned", "base+RAG"))
+_DIFFERENCES = (
+    ("tuned+RAG", "base+RAG"),
+    ("base+RAG", "base"),
+    ("tuned", "base"),
+    ("tuned+RAG", "tuned"),
+    ("tuned", "base+RAG"),
+)
 _GROUPS = {"train": "documents tuned on", "dev": "documents held out (dev)", "test": "documents held out (test)"}
 
 
@@ -77,7 +83,9 @@ def compare(
         began = time.perf_counter()
         given: list[Context | None] = [context if arm.retrieval else None for context in contexts]
         answers[arm.name] = list(
-            _arm_answers(arm, questions, given, catalog, documents, retriever, generator, settings, hash_start, progress)
+            _arm_answers(
+                arm, questions, given, catalog, documents, retriever, generator, settings, hash_start, progress
+            )
         )
         timings[arm.name] = round(time.perf_counter() - began, 2)
     hash_end = generator.base_hash()

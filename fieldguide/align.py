@@ -5,6 +5,7 @@ Pure functions over strings. Knows nothing of pages, models or citations. All of
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -18,8 +19,52 @@ _SOFT_HYPHEN = "\u00ad"
 _BEFORE_POINT = " \t\r\n\xa0$£€([<>=~±+-–−"
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|\w+", re.UNICODE)
 _STOPWORDS = frozenset(
-    "a an and are as at be by did do does for from had has have in into is it its of on or that the their there "
-    "this to was were what when where which who whom whose why how with would will".split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "their",
+        "there",
+        "this",
+        "to",
+        "was",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "how",
+        "with",
+        "would",
+        "will",
+    ]
 )
 
 
@@ -87,9 +132,7 @@ def find_exact(statement: str, text: str) -> list[Match]:
     left = r"(?<!\w)(?<!\d[.,:/])" if needle[0].isalnum() else ""
     right = r"(?!\w)(?![.,:/]\d)" if needle[-1].isalnum() else ""
     pattern = re.compile(left + re.escape(needle) + right)
-    return [
-        Match(offsets[m.start()], offsets[m.end() - 1] + 1, 1.0) for m in pattern.finditer(haystack) if m.end() > 0
-    ]
+    return [Match(offsets[m.start()], offsets[m.end() - 1] + 1, 1.0) for m in pattern.finditer(haystack) if m.end() > 0]
 
 
 def _token_spans(text: str) -> list[tuple[str, int, int]]:
@@ -127,7 +170,9 @@ def find_close(statement: str, text: str, *, slack: float = 1.5) -> Match | None
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])|\n\s*\n")
-_ABBREVIATIONS = re.compile(r"(?:\b(?:[A-Z]|No|Mr|Mrs|Ms|Dr|St|vs|etc|approx|Inc|Ltd|Co|Fig|Sec|e\.g|i\.e|U\.S|a\.m|p\.m)\.)$")
+_ABBREVIATIONS = re.compile(
+    r"(?:\b(?:[A-Z]|No|Mr|Mrs|Ms|Dr|St|vs|etc|approx|Inc|Ltd|Co|Fig|Sec|e\.g|i\.e|U\.S|a\.m|p\.m)\.)$"
+)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -137,7 +182,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
         if not _ABBREVIATIONS.search(text[bounds[-1] : match.start()].rstrip()):
             bounds.append(match.end())
     bounds.append(len(text))
-    return list(_trimmed(text, zip(bounds, bounds[1:], strict=False)))
+    return list(_trimmed(text, itertools.pairwise(bounds)))
 
 
 def lines(text: str) -> list[tuple[int, int]]:

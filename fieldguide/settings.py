@@ -39,6 +39,7 @@ class Ingest(_Section):
 
     chunk_tokens: int = Field(128, ge=16, le=8192, description="size of a chunk, in tokens of the embedder")
     chunk_overlap: int = Field(16, ge=0, le=4096, description="tokens that a chunk shares with the one before")
+
     @field_validator("chunk_overlap")
     @classmethod
     def _overlap_below_size(cls, value: int, info: ValidationInfo) -> int:
@@ -103,7 +104,10 @@ class Tuning(_Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
     learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak; cosine to zero after 4% warm-up")
     epochs: float = Field(2.0, gt=0, le=100, description="passes over the training examples")
-    batch_size: int = Field(4, ge=1, le=1024, description="examples in a step")
+    batch_size: int = Field(1, ge=1, le=1024, description="contexts, with all their questions, in a step")
+    questions_per_context: int = Field(
+        8, ge=1, le=64, description="pairs of one chunk that share the passages retrieved for one of them; 1 = none"
+    )
     minutes: float = Field(0.0, ge=0, description="plan the training to end within so many minutes; 0 = no limit")
     max_examples: int = Field(0, ge=0, description="train on at most so many pairs; 0 = all")
     closed_book_share: float = Field(0.2, ge=0, le=1, description="share of examples without passages")
@@ -207,7 +211,8 @@ def names() -> Iterator[tuple[str, FieldInfo]]:
     """Every setting as ("section.name", its field)."""
     for section, holder in Settings.model_fields.items():
         model = holder.annotation
-        assert isinstance(model, type) and issubclass(model, BaseModel)
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
         for name, info in model.model_fields.items():
             yield f"{section}.{name}", info
 

@@ -23,7 +23,13 @@ _EXAMPLE_REPLY = (
     "Question: Why was the bridge at Celle closed to lorries?\nAnswer: two girders had rusted through"
 )
 _BLOCK = re.compile(r"Question:\s*(?P<q>.+?)\s*\n\s*Answer:\s*(?P<a>.+?)\s*(?=\n|$)", re.IGNORECASE)
-_KINDS = (("when", "date"), ("why", "cause"), ("how many", "quantity"), ("how much", "quantity"), ("how far", "quantity"))
+_KINDS = (
+    ("when", "date"),
+    ("why", "cause"),
+    ("how many", "quantity"),
+    ("how much", "quantity"),
+    ("how far", "quantity"),
+)
 
 
 class ModelSource:

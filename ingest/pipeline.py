@@ -98,7 +98,9 @@ def ingest_files(
     """
     found = find_files(paths)
     if not found.files and not found.missing:
-        raise FieldguideError(f"There is no PDF in {', '.join(map(str, paths))}; name PDFs or a folder that holds some.")
+        raise FieldguideError(
+            f"There is no PDF in {', '.join(map(str, paths))}; name PDFs or a folder that holds some."
+        )
     recipe = content_hash(READER_VERSION, CHUNKER_VERSION, settings_key(settings), tokenizer_id)
     report = IngestReport(files=found.missing, passed_over=found.passed_over)
     seen: dict[str, str] = {}

@@ -22,7 +22,8 @@ from ingest.drafts import Draft, QuestionSource, Rejection
 _MAX_QUESTION = 300
 _MAX_ANSWER = 300
 _VAGUE = re.compile(
-    r"\b(?:[Tt]his|[Tt]he) (?:passage|text|paragraph|excerpt|document|report|article|section)\b(?! (?:on|about|of|for|[A-Z0-9]))"
+    r"\b(?:[Tt]his|[Tt]he) (?:passage|text|paragraph|excerpt|document|report|article|section)\b"
+    r"(?! (?:on|about|of|for|[A-Z0-9]))"
 )
 
 
@@ -38,9 +39,7 @@ class QuestionsReport:
     splits: Counter[str] = field(default_factory=Counter)
 
 
-def assign_splits(
-    documents: Sequence[str], known: dict[str, str | None], settings: Questions
-) -> dict[str, Split]:
+def assign_splits(documents: Sequence[str], known: dict[str, str | None], settings: Questions) -> dict[str, Split]:
     """A split for each document that has none yet, so that the shares come out as the settings say.
 
     Documents keep the split they have: a test document never becomes a training one. With one document

@@ -267,6 +267,7 @@ def _reason(sentence: Sentence, m: re.Match[str]) -> Found:
 
 def _quantities(sentence: Sentence) -> Found:
     """Measures: how long, how far, how wide, what temperature, what percentage."""
+    asked: tuple[str, ...]
     for m in sentence.find(_LONG_THING):
         how = m.group(3) or _HOW.get(m.group(2), "long")
         answer = (m.start(1), m.end(2))
@@ -321,6 +322,7 @@ def _counts(sentence: Sentence) -> Found:
 
 
 def _dates(sentence: Sentence) -> Found:
+    asked: tuple[str, ...]
     text, end = sentence.text, sentence.end
     for m in sentence.find(_ON_DATE):
         if m.start() != sentence.start:

@@ -42,9 +42,7 @@ def chunks_hash(chunks: Sequence[Chunk]) -> str:
     return content_hash(*sorted(chunk.id for chunk in chunks))
 
 
-def build_index(
-    catalog: Catalog, folder: Path, store: str, embedder: Embedder, progress: Progress
-) -> IndexVersion:
+def build_index(catalog: Catalog, folder: Path, store: str, embedder: Embedder, progress: Progress) -> IndexVersion:
     """Make the version that fits the catalogue's chunks, and make it the one in use; nothing to do if it is already.
 
     Vectors of unchanged chunks are taken over from the version in use if it is of the same embedder.

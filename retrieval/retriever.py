@@ -1,4 +1,4 @@
-"""The main flow of retrieval: query → vectors → nearest chunks → order. One object for training, serving, evaluation."""
+"""The main flow of retrieval: query → vectors → nearest chunks → order. One object for tuning, serving, evaluation."""
 
 from __future__ import annotations
 

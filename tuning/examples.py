@@ -23,17 +23,18 @@ class Example:
     """A prompt as it will be served and the answer to learn.
 
     ``gold`` says how the evidence came among the passages: "retrieved", "inserted" in the place of the last one
-    because retrieval missed it, or "none" (closed book).
+    because retrieval missed it, "missing", or "none" (closed book). Examples of one ``group`` have the same passages.
     """
 
     pair: str
     prompt: Prompt
     completion: str
     gold: str
+    group: int
 
     @property
     def hash(self) -> str:
-        return content_hash(self.pair, self.completion, *(m.role + m.content for m in self.prompt))
+        return content_hash(self.pair, self.completion, str(self.group), *(m.role + m.content for m in self.prompt))
 
 
 def choose(pairs: Sequence[QAPair], limit: int, seed: int) -> list[QAPair]:
@@ -51,25 +52,49 @@ def choose(pairs: Sequence[QAPair], limit: int, seed: int) -> list[QAPair]:
 
 
 def build_examples(
-    pairs: Sequence[QAPair], retriever: Retriever, chunks: Sequence[Chunk], closed_book_share: float, seed: int
+    pairs: Sequence[QAPair],
+    retriever: Retriever,
+    chunks: Sequence[Chunk],
+    *,
+    closed_book_share: float,
+    per_context: int,
+    seed: int,
 ) -> list[Example]:
-    """One example per pair, in the order of the pairs; ``closed_book_share`` of them without passages."""
+    """One example per pair, grouped; ``closed_book_share`` of them without passages.
+
+    Up to ``per_context`` pairs with evidence in the same chunk share the passages that the retriever returns for one
+    of them, so that the passages need to be read only once in training (``tuning.tokenise``). With 1, every example
+    has exactly the passages that its own question retrieves.
+    """
     draw = random.Random(seed)
-    closed = {n for n in range(len(pairs)) if draw.random() < closed_book_share}
-    open_book = [pair for n, pair in enumerate(pairs) if n not in closed]
-    ranked = iter(retriever.retrieve([pair.question for pair in open_book], retriever.k))
+    closed = [pair for pair in pairs if draw.random() < closed_book_share]
+    apart = {pair.id for pair in closed}
+    groups = _grouped([pair for pair in pairs if pair.id not in apart], per_context)
     by_document: dict[str, list[Chunk]] = {}
     for chunk in chunks:
         by_document.setdefault(chunk.document, []).append(chunk)
+    found = retriever.retrieve([group[0].question for group in groups], retriever.k)
     examples = []
-    for n, pair in enumerate(pairs):
-        if n in closed:
-            examples.append(Example(pair.id, answer_prompt(pair.question, None), pair.answer, "none"))
-            continue
-        passages, gold = _with_gold(pair, next(ranked), by_document.get(pair.document, []), retriever.k)
-        prompt = answer_prompt(pair.question, retriever.context(passages))
-        examples.append(Example(pair.id, prompt, pair.answer, gold))
+    for number, (group, ranked) in enumerate(zip(groups, found, strict=True)):
+        own = by_document.get(group[0].document, [])
+        passages, gold = _with_gold(group, ranked, own, retriever.k)
+        context = retriever.context(passages)
+        examples += [Example(p.id, answer_prompt(p.question, context), p.answer, gold, number) for p in group]
+    for number, group in enumerate(_chunked(closed, per_context), len(groups)):
+        examples += [Example(p.id, answer_prompt(p.question, None), p.answer, "none", number) for p in group]
     return examples
+
+
+def _grouped(pairs: Sequence[QAPair], size: int) -> list[list[QAPair]]:
+    """The pairs by the chunk of their evidence, at most ``size`` together, in the order of their first pair."""
+    by_chunk: dict[str, list[QAPair]] = {}
+    for pair in pairs:
+        by_chunk.setdefault(pair.chunk, []).append(pair)
+    return [part for members in by_chunk.values() for part in _chunked(members, size)]
+
+
+def _chunked(members: Sequence[QAPair], size: int) -> list[list[QAPair]]:
+    return [list(members[start : start + size]) for start in range(0, len(members), size)]
 
 
 def holds_evidence(chunk: Chunk, pair: QAPair) -> bool:
@@ -87,12 +112,13 @@ def _covers(chunk: Chunk, span: Span) -> bool:
 
 
 def _with_gold(
-    pair: QAPair, ranked: Sequence[ScoredChunk], own: Sequence[Chunk], k: int
+    group: Sequence[QAPair], ranked: Sequence[ScoredChunk], own: Sequence[Chunk], k: int
 ) -> tuple[list[ScoredChunk], str]:
-    if any(holds_evidence(passage.chunk, pair) for passage in ranked):
+    """The ranked passages, with the group's gold chunk in the place of the last where none holds all its evidence."""
+    if any(all(holds_evidence(passage.chunk, pair) for pair in group) for passage in ranked):
         return list(ranked), "retrieved"
-    gold = next((chunk for chunk in own if chunk.id == pair.chunk), None)
-    gold = gold or next((chunk for chunk in own if holds_evidence(chunk, pair)), None)
+    gold = next((chunk for chunk in own if chunk.id == group[0].chunk), None)
+    gold = gold or next((chunk for chunk in own if all(holds_evidence(chunk, pair) for pair in group)), None)
     if gold is None:
         return list(ranked), "missing"
     kept = list(ranked[: k - 1])

@@ -16,7 +16,7 @@ from typing import Any
 from fieldguide.files import write_json
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
-from tuning.tokenise import IGNORED, Tokenised
+from tuning.tokenise import IGNORED, Sequences, collate
 
 _PROBES = 2
 _CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
@@ -95,7 +95,7 @@ class Loop:
         self._stopped = stopped
         self.adapter_folder = run / "adapter"
 
-    def run(self, train: Sequence[Tokenised], dev: Sequence[Tokenised], key: str) -> LoopResult:
+    def run(self, train: Sequence[Sequences], dev: Sequence[Sequences], key: str) -> LoopResult:
         """Train (or go on), save the adapter to ``adapter_folder`` and give the base model back as it was."""
         checkpoint = latest_checkpoint(self._run)
         plan = read_plan(self._run) if checkpoint is not None else None
@@ -110,7 +110,7 @@ class Loop:
                 if self._settings.minutes:
                     seconds = self._seconds_per_step(trainer)
                     left = self._settings.minutes * 60 - (time.perf_counter() - started) * 1.5
-                    steps = max(1, min(full, int(left / seconds)))
+                    steps = max(1, min(full, int(left / seconds))) if seconds else full
                     trainer.args.max_steps = steps
                 plan = Plan(key, steps, before)
                 write_json(self._run / "plan.json", asdict(plan))
@@ -123,8 +123,8 @@ class Loop:
         trainer: Any,
         plan: Plan,
         checkpoint: Path | None,
-        train: Sequence[Tokenised],
-        dev: Sequence[Tokenised],
+        train: Sequence[Sequences],
+        dev: Sequence[Sequences],
         started: float,
     ) -> LoopResult:
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint is not None else 0
@@ -140,7 +140,7 @@ class Loop:
         seconds = time.perf_counter() - started
         return LoopResult(losses, plan.dev_before, after, trainer.state.global_step, plan.steps, tokens, seconds)
 
-    def _trainer(self, train: Sequence[Tokenised], dev: Sequence[Tokenised], steps: int) -> Any:
+    def _trainer(self, train: Sequence[Sequences], dev: Sequence[Sequences], steps: int) -> Any:
         import torch
         from datasets import Dataset
         from peft import LoraConfig
@@ -154,7 +154,7 @@ class Loop:
             per_device_eval_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
             lr_scheduler_type="cosine", warmup_steps=0.04, weight_decay=0.0, seed=settings.seed,
             data_seed=settings.seed, use_cpu=not gpu, bf16=gpu or bfloat16_on_cpu(), gradient_checkpointing=gpu,
-            max_length=None, packing=False, train_sampling_strategy="group_by_length", logging_steps=1,
+            max_length=None, packing=False, remove_unused_columns=False, logging_steps=1,
             save_strategy="steps", save_steps=settings.save_steps, save_total_limit=2, report_to=[],
             disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True}, dataloader_pin_memory=gpu,
             logging_nan_inf_filter=False,
@@ -169,30 +169,32 @@ class Loop:
             train_dataset=Dataset.from_list([asdict(item) for item in train]),
             eval_dataset=Dataset.from_list([asdict(item) for item in dev]) if dev else None,
             processing_class=self._tokenizer,
+            data_collator=self._collate,
             peft_config=adapter,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_callback(self._progress, self._stopped))
         return trainer
 
+    def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return collate(rows, int(self._tokenizer.pad_token_id or 0))
+
     def _seconds_per_step(self, trainer: Any) -> float:
-        """Time of a step, from forward and backward over average batches, without changing any weight."""
-        batches = iter(trainer.get_train_dataloader())
-        total, counted = 0.0, 0
+        """Time of a step of average length, from forward and backward over some, without changing any weight."""
+        seconds, tokens = 0.0, 0
         trainer.model.train()
-        for n in range(_PROBES + 1):
-            batch = next(batches, None)
-            if batch is None:
-                break
+        for n, batch in enumerate(trainer.get_train_dataloader()):
             began = time.perf_counter()
             _loss(trainer, batch).backward()
-            if n or len(trainer.train_dataset) <= self._settings.batch_size:  # the first one warms up
-                total += (time.perf_counter() - began) / batch["input_ids"].numel()
-                counted += 1
+            if n:  # the first one warms up
+                seconds += time.perf_counter() - began
+                tokens += batch["input_ids"].numel()
+            if n == _PROBES:
+                break
         trainer.model.zero_grad()
         lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
         mean = sum(lengths) / len(lengths)
-        return 1.1 * total / max(counted, 1) * mean * self._settings.batch_size
+        return seconds / max(tokens, 1) * mean * self._settings.batch_size
 
 
 def answer_loss(model: Any, inputs: dict[str, Any], items: Any = None) -> Any:
@@ -234,7 +236,7 @@ def _loss(trainer: Any, batch: Any) -> Any:
         return answer_loss(trainer.model, trainer._prepare_inputs(batch))
 
 
-def _dev_loss(trainer: Any, dev: Sequence[Tokenised]) -> float | None:
+def _dev_loss(trainer: Any, dev: Sequence[Sequences]) -> float | None:
     """Mean loss over the answer tokens of the dev examples, None if there are none."""
     import torch
 

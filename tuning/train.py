@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldguide import __version__
 from fieldguide.catalog import Artefact, Catalog
-from fieldguide.errors import FieldguideError, IntegrityError, NotReady
+from fieldguide.errors import IntegrityError, NotReady
 from fieldguide.files import file_hash, folder_atomically, write_json
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress, Retriever, content_hash
 from tuning.examples import Example, build_examples, choose, set_hash, shares
-from tuning.loop import Loop, Plan, latest_checkpoint, read_plan
+from tuning.loop import Loop, latest_checkpoint, read_plan
 from tuning.tokenise import tokenise
 
 KIND = "adapter"
@@ -67,8 +67,9 @@ def tune(
         return TuneReport(done.id, adapters / done.id, dict(done.manifest), False, done.active, None)
     run = next((p.parent for p in sorted(runs.glob("*-tune/plan.json")) if _unfinished(p, key)), None) or new_run()
     sets = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
-    if [len(s) for s in sets] != [len(train), len(dev)]:
-        raise IntegrityError(f"{len(train)} + {len(dev)} examples went into tokenisation, {[len(s) for s in sets]} came out.")
+    came_out = [sum(row.examples for row in rows) for rows in sets]
+    if came_out != [len(train), len(dev)]:
+        raise IntegrityError(f"{len(train)} + {len(dev)} examples went into tokenisation, {came_out} came out.")
     loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
     result = loop.run(sets[0], sets[1], key)
     if base.base_hash() != base_hash:
@@ -97,17 +98,16 @@ def active_adapter(catalog: Catalog, adapters: Path) -> tuple[Artefact, Path] | 
     return active, folder
 
 
-def _examples(
-    catalog: Catalog, retriever: Retriever, settings: Tuning
-) -> tuple[list[Example], list[Example], int]:
+def _examples(catalog: Catalog, retriever: Retriever, settings: Tuning) -> tuple[list[Example], list[Example], int]:
     """Training and dev examples, and how many pairs are left out because their evidence is in no chunk any more."""
     pairs = choose(catalog.pairs("train"), settings.max_examples, settings.seed)
     if not pairs:
         raise NotReady("There are no question-answer pairs to train on; run `fieldguide qa` first.")
     dev_pairs = choose(catalog.pairs("dev"), settings.dev_examples, settings.seed) if settings.dev_examples else []
     chunks = catalog.chunks()
-    train = build_examples(pairs, retriever, chunks, settings.closed_book_share, settings.seed)
-    dev = build_examples(dev_pairs, retriever, chunks, 0.0, settings.seed)
+    shape = {"per_context": settings.questions_per_context, "seed": settings.seed}
+    train = build_examples(pairs, retriever, chunks, closed_book_share=settings.closed_book_share, **shape)
+    dev = build_examples(dev_pairs, retriever, chunks, closed_book_share=0.0, **shape)
     kept = [example for example in train if example.gold != "missing"]
     return kept, [example for example in dev if example.gold != "missing"], len(train) - len(kept)
 
@@ -137,11 +137,3 @@ def _register(
         shutil.rmtree(checkpoint, ignore_errors=True)
     shutil.rmtree(trained, ignore_errors=True)
     return TuneReport(digest[:16], target, manifest, True, better, run)
-
-
-def training_tokens(sets: Sequence[Sequence[Any]]) -> int:
-    """Tokens of tokenised examples, without padding."""
-    return sum(len(item.input_ids) for members in sets for item in members)
-
-
-__all__ = ["KIND", "FieldguideError", "Plan", "TuneReport", "active_adapter", "training_tokens", "tune"]

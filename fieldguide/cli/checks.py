@@ -18,7 +18,18 @@ from rich.table import Table
 from fieldguide.cli.session import Session, quieten
 
 PACKAGES = ("fieldguide", "ingest", "retrieval", "tuning", "assistant", "eval")
-LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence_transformers", "faiss", "chromadb", "pypdfium2", "pypdf", "langchain")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "sentence_transformers",
+    "faiss",
+    "chromadb",
+    "pypdfium2",
+    "pypdf",
+    "langchain",
+)
 _NEED_MB = 2000
 
 
@@ -38,16 +49,22 @@ def status(s: Session) -> dict[str, Any]:
         here = {document.id for document in s.catalog.documents()}
         gone = len(trained - here)
         if gone:
-            stale.append(f"{gone} of {len(trained)} documents that the adapter was tuned on are gone: run `fieldguide tune`.")
+            stale.append(
+                f"{gone} of {len(trained)} documents that the adapter was tuned on are gone: run `fieldguide tune`."
+            )
         if index is not None and adapter.manifest["index"] != index.id:
             stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
     not_read = {r.path: f"{r.status}: {r.reason}" for r in s.catalog.files().values() if r.document is None}
     splits = {split: len(s.catalog.pairs(split)) for split in ("train", "dev", "test")}
-    table = Table("what", "value", title=f"Workspace {s.workspace.root.resolve()}", title_justify="left", show_header=False)
+    table = Table(
+        "what", "value", title=f"Workspace {s.workspace.root.resolve()}", title_justify="left", show_header=False
+    )
     for name, number in counts.items():
         extra = " (" + ", ".join(f"{n} {split}" for split, n in splits.items()) + ")" if name == "pairs" else ""
         table.add_row(name, f"{number}{extra}")
-    table.add_row("index in use", f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none")
+    table.add_row(
+        "index in use", f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"
+    )
     table.add_row("adapter in use", f"{adapter.id}, tuned {adapter.created}" if adapter else "none")
     table.add_row("adapters", str(len(s.catalog.artefacts("adapter"))))
     table.add_row("files not read", str(len(not_read)))
@@ -93,7 +110,13 @@ def _packages() -> list[Finding]:
         spec = importlib.util.find_spec(name)
         where = Path(spec.origin).resolve() if spec is not None and spec.origin else None
         ok = where is not None and where.is_relative_to(home)
-        out.append((ok, f"package {name}", str(where) if ok else f"comes from {where}, not from {home}: uninstall the other one"))
+        out.append(
+            (
+                ok,
+                f"package {name}",
+                str(where) if ok else f"comes from {where}, not from {home}: uninstall the other one",
+            )
+        )
     return out
 
 
@@ -118,7 +141,11 @@ def _memory() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.home()).free / 2**20
-    return free >= _NEED_MB, "disk", f"{free:.0f} MB free at {Path.home()} (about {_NEED_MB} are needed for weights and a workspace)"
+    return (
+        free >= _NEED_MB,
+        "disk",
+        f"{free:.0f} MB free at {Path.home()} (about {_NEED_MB} are needed for weights and a workspace)",
+    )
 
 
 def _processor() -> Finding:

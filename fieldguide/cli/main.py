@@ -19,7 +19,8 @@ app = typer.Typer(
 )
 
 Root = Annotated[
-    Path, typer.Option("--workspace", "-w", envvar="FIELDGUIDE_WORKSPACE", help="The workspace folder.", show_default=True)
+    Path,
+    typer.Option("--workspace", "-w", envvar="FIELDGUIDE_WORKSPACE", help="The workspace folder.", show_default=True),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 HERE = Path()
@@ -33,7 +34,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     return None
 
@@ -60,7 +63,10 @@ def init(
         workspace = init_workspace(folder)
         if as_json:
             typer.echo(f'{{"workspace": "{workspace.root.resolve()}"}}')
-        console.print(f"Workspace {workspace.root.resolve()}: settings in fieldguide.toml, state in .fieldguide/.", highlight=False)
+        console.print(
+            f"Workspace {workspace.root.resolve()}: settings in fieldguide.toml, state in .fieldguide/.",
+            highlight=False,
+        )
         console.print("Next: fieldguide ingest FOLDER_OF_PDFS", highlight=False)
 
 
@@ -88,7 +94,9 @@ def ingest(
 def qa(
     workspace: Root = HERE,
     per_chunk: Annotated[int | None, typer.Option(help="At most so many pairs from one chunk and source.")] = None,
-    model_chunks: Annotated[int | None, typer.Option(help="Ask the model about at most so many chunks; 0 = all.")] = None,
+    model_chunks: Annotated[
+        int | None, typer.Option(help="Ask the model about at most so many chunks; 0 = all.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make question-answer pairs from the chunks, each verified in its chunk, split by document."""
@@ -121,9 +129,13 @@ def tune(
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     workspace: Root = HERE,
-    no_rag: Annotated[bool, typer.Option("--no-rag", help="Let the model answer from memory, without passages.")] = False,
+    no_rag: Annotated[
+        bool, typer.Option("--no-rag", help="Let the model answer from memory, without passages.")
+    ] = False,
     base: Annotated[bool, typer.Option("--base", help="Use the base model, without the adapter.")] = False,
-    show_passages: Annotated[bool, typer.Option("--show-passages", help="Show what the model was given to read.")] = False,
+    show_passages: Annotated[
+        bool, typer.Option("--show-passages", help="Show what the model was given to read.")
+    ] = False,
     k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
     order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
     as_json: Json = False,
@@ -141,7 +153,8 @@ def ask(
 def compare(
     workspace: Root = HERE,
     questions: Annotated[
-        Path | None, typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs.")
+        Path | None,
+        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
     ] = None,
     max_questions: Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")] = None,
     as_json: Json = False,

@@ -76,9 +76,7 @@ class Session:
     def generator(self) -> Generator:
         from fieldguide.models import load_generator
 
-        return load_generator(
-            self.settings.models.generator, dtype=self.settings.models.dtype, **self._model_options()
-        )
+        return load_generator(self.settings.models.generator, dtype=self.settings.models.dtype, **self._model_options())
 
     @property
     def trainable(self) -> TransformersGenerator:
@@ -86,15 +84,15 @@ class Session:
         from fieldguide.models.transformers_generator import TransformersGenerator
 
         if not isinstance(self.generator, TransformersGenerator):
-            raise ModelError(f"The generator {self.settings.models.generator} cannot be tuned here; name local weights.")
+            raise ModelError(
+                f"The generator {self.settings.models.generator} cannot be tuned here; name local weights."
+            )
         return self.generator
 
     def retriever(self) -> DenseRetriever:
         from retrieval.retriever import DenseRetriever
 
-        return DenseRetriever.open(
-            self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval
-        )
+        return DenseRetriever.open(self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval)
 
 
 @contextlib.contextmanager
@@ -142,7 +140,9 @@ def guarded(console: Console, as_json: bool = False) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _fail(console, f"{error.strerror}{where}; nothing half-written was kept: make room and run it again.", 2, as_json)
+        _fail(
+            console, f"{error.strerror}{where}; nothing half-written was kept: make room and run it again.", 2, as_json
+        )
 
 
 def _fail(console: Console, message: str, code: int, as_json: bool) -> None:

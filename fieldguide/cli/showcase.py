@@ -35,12 +35,16 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
     console = Console(stderr=True, soft_wrap=True)
     with guarded(console, as_json):
         if not EXAMPLES.is_dir():
-            raise FieldguideError(f"The demo's reports are missing from {EXAMPLES}; run it from a clone of the project.")
+            raise FieldguideError(
+                f"The demo's reports are missing from {EXAMPLES}; run it from a clone of the project."
+            )
         init_workspace(folder, settings(minutes))
     started = time.perf_counter()
     results: dict[str, Any] = {}
     with session("demo", folder, as_json=as_json) as s:
-        s.say(f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; about 10 minutes in all, 1 GB of disk.")
+        s.say(
+            f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; about 10 minutes in all, 1 GB of disk."
+        )
         steps: list[tuple[str, Callable[[Session], dict[str, Any]]]] = [
             ("ingest", lambda s: verbs.ingest(s, [EXAMPLES])),
             ("qa", verbs.questions),
@@ -54,7 +58,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
             results[name] = step(s)
             s.say(f"({name}: {time.perf_counter() - began:.0f} s)")
         s.console.rule()
-        s.say(f"Done in {time.perf_counter() - started:.0f} s. Ask more: fieldguide ask -w {folder} \"…\"")
+        s.say(f'Done in {time.perf_counter() - started:.0f} s. Ask more: fieldguide ask -w {folder} "…"')
         s.say("The answer above was:")
         for citation in results["ask"]["citations"]:
             s.say(f"  {results['ask']['text']}  [{citation['source']}, page {citation['page']}]")

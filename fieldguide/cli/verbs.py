@@ -30,9 +30,7 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
     chunks = int(size * 60) + len(files)  # text-heavy PDFs have about 60 chunks a megabyte
     work = {"reading": (len(files), 4.0), "embedding": (chunks, 25.0)}
     s.announce(f"{len(files)} file(s), {size:.1f} MB", work, 0.02 * chunks + 0.2 * size)
-    report = ingest_files(
-        paths, s.catalog, s.settings.ingest, s.embedder.count_tokens, s.embedder.id, s.progress
-    )
+    report = ingest_files(paths, s.catalog, s.settings.ingest, s.embedder.count_tokens, s.embedder.id, s.progress)
     counts = s.catalog.counts()
     version = None
     if counts["chunks"]:
@@ -53,7 +51,9 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
         f"In all {counts['documents']} documents, {counts['pages']} pages, {counts['chunks']} chunks."
     )
     if version is not None:
-        s.say(f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. It lies in {s.workspace.index_folder / version.id}")
+        s.say(
+            f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. It lies in {s.workspace.index_folder / version.id}"
+        )
     return {
         "files": [asdict(record) for record in report.files], "classes": dict(report.classes), "new": report.new,
         "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
@@ -123,12 +123,20 @@ def tune(s: Session) -> dict[str, Any]:
             f"{m['left_out']} left out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
         )
     if m["dev_loss_base"] is not None:
-        s.say(f"Loss on {m['dev_examples']} held-out examples: base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}.")
+        s.say(
+            f"Loss on {m['dev_examples']} held-out examples: base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}."
+        )
     else:
         s.say("No held-out examples, so nothing was checked before this adapter is served.")
     s.say("It is in use." if report.active else "It is NOT in use: it is no better than the base model.")
     s.say(f"It lies in {report.folder}")
-    return {"adapter": report.adapter, "folder": str(report.folder), "trained": report.trained, "active": report.active, "manifest": m}
+    return {
+        "adapter": report.adapter,
+        "folder": str(report.folder),
+        "trained": report.trained,
+        "active": report.active,
+        "manifest": m,
+    }
 
 
 @contextmanager
@@ -203,7 +211,9 @@ def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show
     s.progress.finish()
     out.print(Text("\n" + (answer.text or "The documents hold nothing about this."), style="bold"))
     for number, c in enumerate(answer.citations, 1):
-        out.print(Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green"))
+        out.print(
+            Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green")
+        )
         out.print(Text(f"      “{c.quote}”"))
     for statement in answer.unsupported:
         if statement and answer.passages:
@@ -214,16 +224,23 @@ def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show
         for number, p in enumerate(answer.passages, 1):
             name = Path(documents[p.chunk.document].source).name
             pages = ", ".join(map(str, p.chunk.pages))
-            out.print(Text(f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, similarity {p.score:.3f}", style="cyan"))
+            out.print(
+                Text(
+                    f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, similarity {p.score:.3f}", style="cyan"
+                )
+            )
             out.print(Text(p.chunk.text, style="dim"))
     t = answer.trace
     tuned = f"adapter {t.adapter[:16]}" if t.adapter else "no adapter"
-    out.print(Text(f"\n  {t.model}, {tuned}, {len(answer.passages)} passages, {sum(t.seconds.values()):.1f} s", style="dim"))
+    out.print(
+        Text(f"\n  {t.model}, {tuned}, {len(answer.passages)} passages, {sum(t.seconds.values()):.1f} s", style="dim")
+    )
 
 
 def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     """Run the four arms and write the report."""
-    from eval.compare import arms, compare as run
+    from eval.compare import arms
+    from eval.compare import compare as run
     from eval.questions import draw, from_pairs, read_questions
     from eval.report import render
     from fieldguide.files import write_json
@@ -253,19 +270,31 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_SHOWN = {"token_f1": "token F1", "exact_match": "exact match", "rouge_l": "ROUGE-L", "citation_precision": "citation precision"}
+_SHOWN = {
+    "token_f1": "token F1",
+    "exact_match": "exact match",
+    "rouge_l": "ROUGE-L",
+    "citation_precision": "citation precision",
+}
 
 
 def show_comparison(s: Session, report: dict[str, Any]) -> None:
     """The arms with their intervals, the differences, and the verdict."""
-    table = Table("arm", *_SHOWN.values(), title=f"{report['questions']['n']} questions, mean and 95% interval (points of 100)", title_justify="left")
+    table = Table(
+        "arm",
+        *_SHOWN.values(),
+        title=f"{report['questions']['n']} questions, mean and 95% interval (points of 100)",
+        title_justify="left",
+    )
     for arm in report["arms"]:
         table.add_row(arm["name"], *(_cell(arm["metrics"][name]) for name in _SHOWN))
     s.console.print(table)
     for row in report["differences"]:
         if row["metric"] == "token_f1":
             clear = "" if row["clear"] else "   not clear of zero"
-            s.say(f"  {row['a']} − {row['b']}: {100 * row['mean']:+.1f} F1 points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}){clear}")
+            s.say(
+                f"  {row['a']} − {row['b']}: {100 * row['mean']:+.1f} F1 points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}){clear}"
+            )
     s.say(report["verdict"])
 
 

@@ -152,8 +152,11 @@ def test_is_json_and_renders_what_it_holds(tmp_path: Path) -> None:
     ]:  # fmt: skip
         assert wanted in found.text, wanted
     for label, meaning, direction in METRICS.values():
-        assert label in found.text and meaning in found.text and direction in found.text
-    assert "50.0" in found.text and "45.0 to 55.0" in found.text
+        assert label in found.text
+        assert meaning in found.text
+        assert direction in found.text
+    assert "50.0" in found.text
+    assert "45.0 to 55.0" in found.text
 
 
 def test_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
@@ -162,7 +165,8 @@ def test_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
     for _, attrs in found.elements:
         for name in ("src", "href", "action", "data"):
             assert (attrs.get(name) or "#").startswith(("#", "data:image/png;base64,"))
-    assert "url(" not in found.source and "@import" not in found.source
+    assert "url(" not in found.source
+    assert "@import" not in found.source
     image = base64.b64decode((found.all("img")[0]["src"] or "").split(",")[1])
     assert image.startswith(b"\x89PNG")
     assert "tuned + RAG 50.0, interval 45.0 to 55.0" in (found.all("img")[0]["alt"] or "")
@@ -200,7 +204,8 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     assert {name for _, attrs in found.elements for name in attrs} <= {
         name for _, attrs in plain.elements for name in attrs
     }
-    assert found.text.count("{{ 7 * 7 }}") > 50 and "49" not in found.text.replace(HOSTILE, "")
+    assert found.text.count("{{ 7 * 7 }}") > 50
+    assert "49" not in found.text.replace(HOSTILE, "")
 
 
 @pytest.mark.parametrize("kind", ["question", "reference", "document"])
@@ -260,7 +265,8 @@ def test_the_same_passages_are_shown_once(tmp_path: Path) -> None:
 def test_unsupported_statements_are_marked(tmp_path: Path) -> None:
     found = page(sample(), tmp_path)
     assert "<mark>It was raining.</mark>" in found.source
-    assert "2 statements without support" in found.text and "“Said elsewhere.”" in found.text
+    assert "2 statements without support" in found.text
+    assert "“Said elsewhere.”" in found.text
 
 
 @pytest.mark.parametrize(
@@ -297,8 +303,10 @@ def test_failed_integrity_is_announced(tmp_path: Path) -> None:
     assert not page(report, tmp_path).all("p", "alarm")
     report["integrity"]["ok"] = False
     found = page(report, tmp_path)
-    assert found.all("p", "alarm") and "figures below must not be used" in found.text
-    assert "Do not use these figures" in found.text and "Serve the tuned" not in found.text
+    assert found.all("p", "alarm")
+    assert "figures below must not be used" in found.text
+    assert "Do not use these figures" in found.text
+    assert "Serve the tuned" not in found.text
 
 
 def test_nothing_to_show(tmp_path: Path) -> None:
@@ -306,8 +314,10 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     report |= {"arms": [], "differences": [], "groups": [], "items": [], "settings": {}, "timings": {}}
     report["integrity"]["adapter"] = None
     found = page(report, tmp_path)
-    assert not found.all("img") and not found.all("article")
-    assert "No questions were recorded." in found.text and "No two arms were compared." in found.text
+    assert not found.all("img")
+    assert not found.all("article")
+    assert "No questions were recorded." in found.text
+    assert "No two arms were compared." in found.text
 
 
 def test_values_that_were_not_measured_are_dashes(tmp_path: Path) -> None:
@@ -321,7 +331,8 @@ def test_values_that_were_not_measured_are_dashes(tmp_path: Path) -> None:
 
 def test_table_headers_have_scopes(tmp_path: Path) -> None:
     found = page(sample(), tmp_path)
-    assert found.all("th") and {attrs.get("scope") for attrs in found.all("th")} == {"row", "col"}
+    assert found.all("th")
+    assert {attrs.get("scope") for attrs in found.all("th")} == {"row", "col"}
     ids = [attrs["id"] for _, attrs in found.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     named = {attrs[key] for _, attrs in found.elements for key in ("aria-labelledby",) if key in attrs}

@@ -85,14 +85,19 @@ def test_paired_is_narrower_than_unpaired_where_correlated() -> None:
     paired, shuffled = paired_difference(a, b, seed=1), paired_difference(a, rng.permutation(b), seed=1)
     assert paired.mean == pytest.approx(shuffled.mean)
     assert (paired.high - paired.low) * 5 < shuffled.high - shuffled.low
-    assert paired.clear and not shuffled.clear
+    assert paired.clear
+    assert not shuffled.clear
 
 
 def test_a_minus_b() -> None:
     a, b = np.array([0.9, 0.7, 0.8, 0.6, 0.9, 1.0, 0.8]), np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.2, 0.4])
     one, other = paired_difference(a, b, seed=1), paired_difference(b, a, seed=1)
-    assert one.mean == pytest.approx(0.6) and one.clear and one.low > 0
-    assert other.mean == pytest.approx(-0.6) and other.clear and other.high < 0
+    assert one.mean == pytest.approx(0.6)
+    assert one.clear
+    assert one.low > 0
+    assert other.mean == pytest.approx(-0.6)
+    assert other.clear
+    assert other.high < 0
 
 
 def test_equal_arms_do_not_differ() -> None:
@@ -127,7 +132,9 @@ def test_few_units_are_never_clear() -> None:
     assert not paired_difference([1.0] * (FEWEST_UNITS - 1), [0.0] * (FEWEST_UNITS - 1), seed=1).clear
     assert paired_difference([1.0] * FEWEST_UNITS, [0.0] * FEWEST_UNITS, seed=1).clear
     five_documents = paired_difference([1.0] * 50, [0.0] * 50, seed=1, clusters=[i % 5 for i in range(50)])
-    assert five_documents.units == 5 and five_documents.low > 0 and not five_documents.clear
+    assert five_documents.units == 5
+    assert five_documents.low > 0
+    assert not five_documents.clear
 
 
 def test_clusters_of_size_one_and_a_single_cluster_are_plain() -> None:
@@ -150,7 +157,8 @@ def test_unequal_clusters_keep_the_mean_of_all_values() -> None:
     values, clusters = [1.0] * 90 + [0.0] * 10, ["big"] * 45 + ["large"] * 45 + [f"small {i}" for i in range(10)]
     found = mean_interval(values, seed=1, clusters=clusters)
     assert found.mean == pytest.approx(0.9)
-    assert found.low < 0.5 and found.high <= 1
+    assert found.low < 0.5
+    assert found.high <= 1
 
 
 @pytest.mark.parametrize(
@@ -179,4 +187,5 @@ def test_low_mean_high(values: list[float], seed: int, groups: int | None) -> No
     assert found.low <= found.mean <= found.high
     assert found.n == len(values)
     slack = 1e-9 * max(map(abs, values))
-    assert min(values) - slack <= found.low and found.high <= max(values) + slack
+    assert min(values) - slack <= found.low
+    assert found.high <= max(values) + slack
