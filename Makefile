@@ -42,7 +42,7 @@ lint: $(READY) ## ruff, mypy --strict, the import rules
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## every script in bench/, at its quick size (BENCH_DATA=DIR: the folder with the data sets)
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script --quick $(if $(BENCH_DATA),--data $(BENCH_DATA)) || exit 1; done
+	@for script in $(wildcard bench/*.py); do echo "== $$script"; $(BIN)/python $$script --quick $(if $(BENCH_DATA),--data $(BENCH_DATA)) || exit 1; done
 
 system-deps: ## packages of the system that some tests need (Debian; as root)
 	@echo "No test needs a system package yet."

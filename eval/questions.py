@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,21 +37,24 @@ class _Row(BaseModel):
 
     id: str = Field(min_length=1)
     question: str = Field(min_length=1)
-    answer: str | list[str]
+    answer: str | Annotated[list[str], Field(min_length=1)]
     document: str | None = None
     page: int | None = Field(None, ge=1)
-    pages: list[int] = []
+    pages: list[Annotated[int, Field(ge=1)]] = []
     kind: str = ""
 
 
 def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQuestion]:
     """Questions of a JSON-lines file; ``document`` in it is a file name, found among the documents read.
 
-    Raises FieldguideError that lists every faulty line: not JSON, missing fields, an id twice, an unknown document.
+    Raises FieldguideError that lists every faulty line: not JSON, missing fields, an id twice, a document that is unknown
+    or named like another one.
     """
-    by_name: dict[str, str] = {Path(d.source).name: d.id for d in documents.values()}
+    by_name: dict[str, list[str]] = {}
+    for known in documents.values():
+        by_name.setdefault(Path(known.source).name, []).append(known.id)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FieldguideError(f"The questions in {path} cannot be read: {error}.") from None
     faults: list[str] = []
@@ -61,17 +65,17 @@ def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQu
         try:
             row = _Row.model_validate(json.loads(line))
         except ValidationError as error:
-            faults += [f"line {number}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            faults += [f"line {number}: {'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()]
             continue
         except ValueError as error:
             faults.append(f"line {number}: not JSON ({error})")
             continue
-        if row.document is not None and row.document not in by_name:
-            faults.append(f"line {number}: no document named {row.document} has been read")
+        named = by_name.get(row.document, []) if row.document is not None else []
+        if row.document is not None and len(named) != 1:
+            faults.append(f"line {number}: {len(named) or 'no'} documents named {row.document} have been read")
         pages = tuple(dict.fromkeys([*row.pages, *([row.page] if row.page else [])]))
         answers = tuple([row.answer] if isinstance(row.answer, str) else row.answer)
-        document = by_name.get(row.document) if row.document is not None else None
-        found.append(TestQuestion(row.id, row.question, answers, document, pages, row.kind))
+        found.append(TestQuestion(row.id, row.question, answers, named[0] if named else None, pages, row.kind))
     faults += [f"id {name!r} stands {n} times" for name, n in Counter(q.id for q in found).items() if n > 1]
     if faults:
         raise FieldguideError(f"{len(faults)} fault(s) in {path}:\n  " + "\n  ".join(faults))
@@ -89,10 +93,11 @@ def from_pairs(pairs: Sequence[QAPair]) -> list[TestQuestion]:
         )
     return [
         TestQuestion(
-            p.id, p.question, (p.answer,), p.document, tuple(s.page for e in p.evidence for s in e.spans), p.kind
+            p.id, p.question, (p.answer,), p.document,
+            tuple(dict.fromkeys(s.page for e in p.evidence for s in e.spans)), p.kind,
         )
         for p in pairs
-    ]
+    ]  # fmt: skip
 
 
 def draw(questions: Sequence[TestQuestion], limit: int, seed: int) -> list[TestQuestion]:

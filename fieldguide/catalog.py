@@ -134,6 +134,8 @@ class Catalog:
                 raise WorkspaceError(
                     f"{path} has unfinished changes in {path.name}-wal; open it once where it can be written."
                 ) from None
+            if "locked" in str(error.orig):
+                raise WorkspaceError(f"{path} is in use by another process; try again when it has ended.") from None
             raise WorkspaceError(
                 f"{path} cannot be opened as a catalogue ({error.orig}); restore it from a backup, or delete it and "
                 "run `fieldguide ingest` again."
@@ -153,6 +155,11 @@ class Catalog:
     def record_file(self, record: FileRecord) -> None:
         with self._engine.begin() as c:
             _put(c, _files, asdict(record))
+
+    def record_source(self, document: str, source: str) -> None:
+        """A document's file was moved or renamed."""
+        with self._engine.begin() as c:
+            c.execute(update(_documents).where(_documents.c.id == document).values(source=source))
 
     def recipe(self, document: str) -> str | None:
         """Hash of the settings that a document was read with, None if it was not read."""

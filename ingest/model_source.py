@@ -55,8 +55,14 @@ class ModelSource:
             Message("assistant", _EXAMPLE_REPLY),
         )
         prompts = [question_prompt(c.context or documents[c.document].title, c.text, example) for c in chunks]
-        replies = self._generator.generate(prompts, max_new_tokens=self._max_new_tokens, seed=self._seed)
-        return [self._parse(reply.text, chunk) for reply, chunk in zip(replies, chunks, strict=True)]
+        room = self._generator.context_tokens - self._max_new_tokens
+        fits = [n for n, prompt in enumerate(prompts) if self._generator.count_tokens(prompt) <= room]
+        replies = self._generator.generate(
+            [prompts[n] for n in fits], max_new_tokens=self._max_new_tokens, seed=self._seed
+        )
+        found = {n: self._parse(reply.text, chunks[n]) for n, reply in zip(fits, replies, strict=True)}
+        too_long: Drafted = ([], [Rejection("chunk too long for the model", f"{room} tokens fit")])
+        return [found.get(n, too_long) for n in range(len(chunks))]
 
     def _parse(self, reply: str, chunk: Chunk) -> Drafted:
         blocks = list(_BLOCK.finditer(reply))

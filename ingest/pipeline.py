@@ -145,6 +145,8 @@ def _ingest_file(
         if earlier is not None and catalog.recipe(document_id) == recipe:
             record = FileRecord(name, document_id, size, earlier.status, earlier.reason)
             catalog.record_file(record)
+            if not Path(earlier.path).exists():
+                catalog.record_source(document_id, name)
             return record, False
         parsed = reader.read(path)
         document = Document(document_id, name, parsed.title, parsed.metadata)

@@ -77,8 +77,17 @@ def build_index(catalog: Catalog, folder: Path, store: str, embedder: Embedder, 
         opened.save()
         opened.close()
         write_json(part_folder / "manifest.json", manifest)
+    before = catalog.active(KIND)
     catalog.add_artefact(KIND, version, manifest, activate=True)
+    _clear(folder, keep={version, before.id if before is not None else version})
     return IndexVersion(version, len(chunks), len(fresh), len(reused))
+
+
+def _clear(folder: Path, keep: set[str]) -> None:
+    """Remove what earlier and killed runs left, but for the version before, which readers may still have open."""
+    for old in folder.iterdir():
+        if old.is_dir() and old.name not in keep:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _manifest(version: str, store: str, embedder: Embedder, chunks: Sequence[Chunk]) -> dict[str, Any]:

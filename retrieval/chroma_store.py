@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fieldguide.errors import WorkspaceError
 from fieldguide.models.base import Vectors
 from retrieval.vectors import Hits, nearest
 
@@ -24,17 +25,26 @@ class ChromaStore:
     def __init__(self, folder: Path, dimension: int) -> None:
         import chromadb
         from chromadb.config import Settings
+        from chromadb.errors import InternalError
 
-        folder.mkdir(parents=True, exist_ok=True)
         self._dimension = dimension
-        self._client = chromadb.PersistentClient(
-            path=str(folder / "chroma"), settings=Settings(anonymized_telemetry=False)
-        )
-        self._collection: Any = self._client.get_or_create_collection(
-            _COLLECTION,
-            embedding_function=None,
-            configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
-        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._client = chromadb.PersistentClient(
+                path=str(folder / "chroma"), settings=Settings(anonymized_telemetry=False)
+            )
+            self._collection: Any = self._client.get_or_create_collection(
+                _COLLECTION,
+                embedding_function=None,
+                configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
+            )
+        except InternalError as error:
+            if "readonly" not in str(error):
+                raise
+            raise WorkspaceError(
+                f"{folder} is read-only, and Chroma can only open what it can write; copy the workspace to a disk "
+                'that can be written, or build the index with index.store = "faiss".'
+            ) from None
 
     def __len__(self) -> int:
         return int(self._collection.count())

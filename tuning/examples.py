@@ -98,9 +98,12 @@ def _chunked(members: Sequence[QAPair], size: int) -> list[list[QAPair]]:
 
 
 def holds_evidence(chunk: Chunk, pair: QAPair) -> bool:
-    """Whether the chunk's characters include the pair's evidence, or (same document) its answer word for word."""
+    """Whether the pair was made from the chunk, or the chunk's characters include its evidence, or (same document)
+    its answer word for word."""
     if chunk.document != pair.document:
         return False
+    if chunk.id == pair.chunk:
+        return True
     for evidence in pair.evidence:
         if evidence.spans and all(_covers(chunk, span) for span in evidence.spans):
             return True

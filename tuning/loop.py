@@ -101,6 +101,7 @@ class Loop:
         plan = read_plan(self._run) if checkpoint is not None else None
         full = math.ceil(len(train) / self._settings.batch_size * self._settings.epochs)
         started = time.perf_counter()
+        caching = self._base.config.use_cache  # the trainer turns it off, and answering without it is slow
         trainer = self._trainer(train, dev, full if plan is None else plan.steps)
         try:
             if plan is None:
@@ -117,6 +118,7 @@ class Loop:
             return self._train(trainer, plan, checkpoint, train, dev, started)
         finally:
             trainer.model.unload()
+            self._base.config.use_cache = caching
 
     def _train(
         self,

@@ -63,13 +63,17 @@ def tune(
     base_hash = base.base_hash()
     key = content_hash(set_hash(train), set_hash(dev), base_hash, _settings_key(settings))
     done = next((a for a in catalog.artefacts(KIND) if a.manifest["key"] == key), None)
-    if done is not None and (adapters / done.id).exists():
-        return TuneReport(done.id, adapters / done.id, dict(done.manifest), False, done.active, None)
-    run = next((p.parent for p in sorted(runs.glob("*-tune/plan.json")) if _unfinished(p, key)), None) or new_run()
+    if done is not None and _is_whole(adapters / done.id):
+        better = _is_better(done.manifest["dev_loss_base"], done.manifest["dev_loss_tuned"])
+        if better and not done.active:
+            catalog.add_artefact(KIND, done.id, done.manifest, activate=True)
+        return TuneReport(done.id, adapters / done.id, dict(done.manifest), False, better, None)
+    run = next((p.parent for p in sorted(runs.glob("*-tune*/plan.json")) if _unfinished(p, key)), None) or new_run()
     sets = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
     came_out = [sum(row.examples for row in rows) for rows in sets]
     if came_out != [len(train), len(dev)]:
         raise IntegrityError(f"{len(train)} + {len(dev)} examples went into tokenisation, {came_out} came out.")
+    base.unload_adapters()
     loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
     result = loop.run(sets[0], sets[1], key)
     if base.base_hash() != base_hash:
@@ -83,7 +87,7 @@ def tune(
         "steps": result.steps, "planned_steps": result.planned, "tokens": result.tokens, "seconds": result.seconds,
         "version": __version__, "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
     }  # fmt: skip
-    better = result.dev_before is None or result.dev_after is None or result.dev_after < result.dev_before
+    better = _is_better(result.dev_before, result.dev_after)
     return _register(catalog, loop.adapter_folder, adapters, manifest, better, run)
 
 
@@ -93,7 +97,7 @@ def active_adapter(catalog: Catalog, adapters: Path) -> tuple[Artefact, Path] | 
     if active is None:
         return None
     folder = adapters / active.id
-    if not (folder / "adapter_model.safetensors").exists():
+    if not _is_whole(folder):
         raise NotReady(f"The files of the adapter in use are missing from {folder}; run `fieldguide tune` again.")
     return active, folder
 
@@ -109,7 +113,21 @@ def _examples(catalog: Catalog, retriever: Retriever, settings: Tuning) -> tuple
     train = build_examples(pairs, retriever, chunks, closed_book_share=settings.closed_book_share, **shape)
     dev = build_examples(dev_pairs, retriever, chunks, closed_book_share=0.0, **shape)
     kept = [example for example in train if example.gold != "missing"]
+    if not kept:
+        raise NotReady(
+            f"The evidence of all {len(train)} pairs is missing from the text as it is read now; run `fieldguide qa` "
+            "to write new ones."
+        )
     return kept, [example for example in dev if example.gold != "missing"], len(train) - len(kept)
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / "adapter_model.safetensors").exists() and (folder / "adapter_config.json").exists()
+
+
+def _is_better(before: float | None, after: float | None) -> bool:
+    """Whether the adapter may be served: its dev loss is lower than the base model's, or nothing was held out."""
+    return before is None or after is None or after < before
 
 
 def _settings_key(settings: Tuning) -> str:
@@ -126,6 +144,8 @@ def _register(
 ) -> TuneReport:
     digest = file_hash(trained / "adapter_model.safetensors")
     target = adapters / digest[:16]
+    if not _is_whole(target):
+        shutil.rmtree(target, ignore_errors=True)
     manifest = {"id": digest[:16], "sha256": digest, **manifest}
     with folder_atomically(target) as part:
         for name in ("adapter_model.safetensors", "adapter_config.json"):
