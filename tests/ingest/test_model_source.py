@@ -79,3 +79,11 @@ def test_id_names_everything_that_decides_the_drafts():
     assert len(ids) == 16
     same = [ModelSource(ScriptedGenerator([""]), 8, 0).id for _ in range(2)]
     assert same[0] == same[1]
+
+
+def test_a_chunk_that_does_not_fit_is_rejected_and_the_others_go_on():
+    reply = "Question: What did the right wing hit?\nAnswer: a tree"
+    source = ModelSource(ScriptedGenerator(lambda prompt, adapter: reply, context_tokens=400), 8, 0)
+    long, short = source.draft(DOCUMENTS, [chunk("word " * 600), TREE])
+    assert long == ([], [Rejection("chunk too long for the model", "240 tokens fit")])
+    assert [draft.answer for draft in short[0]] == ["a tree"]

@@ -102,6 +102,7 @@ def test_a_moved_file_keeps_its_document(shelf, run, catalog, good):
     report = run(shelf)
     assert (report.new, report.unchanged, report.removed_documents) == (0, 1, 0)
     assert (catalog.documents()[0].id, catalog.chunks()) == before
+    assert catalog.documents()[0].source == str(shelf / "renamed.pdf")
 
 
 def test_the_same_bytes_twice_are_one_document(shelf, run, catalog, good):

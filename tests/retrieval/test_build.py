@@ -202,3 +202,15 @@ def test_more_chunks_than_a_batch_each_get_their_own_vector(catalog, folder):
     for chunk in catalog.chunks("d3")[::10]:
         assert store.vectors([chunk.id])[chunk.id] == pytest.approx(embedder.embed([chunk.indexed_text])[0], abs=1e-6)
     store.close()
+
+
+def test_only_the_version_before_is_kept(catalog, folder):
+    embedder = Counting()
+    ids = [build(catalog, folder, embedder).id]
+    for name in ("d3", "d4"):
+        add(catalog, name, f"text of {name}")
+        ids.append(build(catalog, folder, embedder).id)
+    (folder / ".killed.part").mkdir()
+    add(catalog, "d5", "text of d5")
+    ids.append(build(catalog, folder, embedder).id)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(ids[-2:])
