@@ -78,7 +78,9 @@ def _answer(
 ) -> Answer:
     text = " ".join(generation.text.split()) if generation is not None else ""
     passages = context.passages if context is not None else ()
-    citations, unsupported = cite(question, text, context, documents, settings.support) if context else ([], [text] * bool(text))
+    citations, unsupported = (
+        cite(question, text, context, documents, settings.support) if context else ([], [text] * bool(text))
+    )
     trace = Trace(
         model=model,
         adapter=generation.adapter if generation is not None else None,

@@ -79,17 +79,24 @@ def compare(
     chosen = arms(adapter)
     progress.start("answering", len(questions) * len(chosen))
     answers: dict[str, list[dict[str, Any]]] = {}
+    stored: list[str] = []
     for arm in chosen:
         began = time.perf_counter()
         given: list[Context | None] = [context if arm.retrieval else None for context in contexts]
         answers[arm.name] = list(
             _arm_answers(
-                arm, questions, given, catalog, documents, retriever, generator, settings, hash_start, progress
+                arm, questions, given, catalog, documents, retriever, generator, settings, hash_start, progress, stored
             )
         )
         timings[arm.name] = round(time.perf_counter() - began, 2)
     hash_end = generator.base_hash()
-    check_integrity(chosen, answers, hash_start, hash_end)
+    if hash_start != hash_end:
+        for key in stored:  # they are not the answers of the weights that they are kept under
+            catalog.store_answer(key, {})
+        raise IntegrityError(
+            f"The base model's weights changed during the comparison ({hash_start[:12]} to {hash_end[:12]}); "
+            "its figures would mean nothing, so there is no report."
+        )
     scored = {arm: [_score(q, a) for q, a in zip(questions, rows, strict=True)] for arm, rows in answers.items()}
     rows = [_arm_row(name, questions, values, settings) for name, values in scored.items()]
     differences = list(_differences(questions, scored, settings))
@@ -103,7 +110,8 @@ def compare(
         "verdict": sentence,
         "verdict_kind": kind,
         "questions": {
-            "n": len(questions), "source": source, "hash": questions_hash(questions), "by_split": dict(Counter(group_of)),
+            "n": len(questions), "source": source, "hash": questions_hash(questions),
+            "by_split": dict(Counter(group_of)),
         },
         "arms": rows,
         "differences": differences,
@@ -123,22 +131,15 @@ def compare(
     }  # fmt: skip
 
 
-def check_integrity(
-    chosen: Sequence[Arm], answers: Mapping[str, Sequence[Mapping[str, Any]]], hash_start: str, hash_end: str
-) -> None:
-    """Raises IntegrityError unless each arm ran on the weights that its name says, by what was read off them."""
-    if hash_start != hash_end:
+def check_adapter(arm: Arm, answers: Sequence[Answer]) -> None:
+    """Raises IntegrityError unless the answers were generated with the arm's adapter on, as read off the weights."""
+    generated = [answer.trace for answer in answers if answer.trace.finish != "abstained"]
+    wrong = {trace.adapter or "none" for trace in generated if trace.adapter != arm.adapter}
+    if wrong:
         raise IntegrityError(
-            f"The base model's weights changed during the comparison ({hash_start[:12]} to {hash_end[:12]}); "
-            "its figures would mean nothing, so there is no report."
+            f"The arm {arm.name} should have run with the adapter {arm.adapter or 'off'} but ran with "
+            f"{', '.join(sorted(wrong))}; there is no report."
         )
-    for arm in chosen:
-        wrong = {str(a["trace"]["adapter"]) for a in answers[arm.name] if a["trace"]["adapter"] != arm.adapter}
-        if wrong:
-            raise IntegrityError(
-                f"The arm {arm.name} should have run with the adapter {arm.adapter or 'off'} but ran with "
-                f"{', '.join(sorted(wrong))}; there is no report."
-            )
 
 
 def _arm_answers(
@@ -152,29 +153,35 @@ def _arm_answers(
     settings: Settings,
     base_hash: str,
     progress: Progress,
+    stored: list[str],
 ) -> Iterator[dict[str, Any]]:
-    """Answers in the order of the questions, as JSON, from the cache where they are there."""
+    """Answers in the order of the questions, as JSON, from the cache where they are there.
+
+    The keys of those that are new are added to ``stored``; none is kept before its adapter was checked.
+    """
     keys = [
         content_hash(
-            base_hash, str(arm.adapter), answer_prompt_hash(), question.question,
+            __version__, base_hash, str(arm.adapter), answer_prompt_hash(), question.question,
             context.hash if context is not None else "closed book", settings.answer.model_dump_json(), generator.id,
         )
         for question, context in zip(questions, contexts, strict=True)
     ]  # fmt: skip
     for start in range(0, len(questions), _BATCH):
         part = range(start, min(start + _BATCH, len(questions)))
-        known = {n: catalog.answer(keys[n]) for n in part}
-        todo = [n for n in part if known[n] is None]
+        known = {n: catalog.answer(keys[n]) or {} for n in part}
+        todo = [n for n in part if not known[n]]
         fresh = answer_in_context(
             [questions[n].question for n in todo], [contexts[n] for n in todo], generator=generator,
             adapter=arm.adapter, documents=documents, settings=settings.answer, index=retriever.index_id,
         )  # fmt: skip
+        check_adapter(arm, fresh)
         for n, answer in zip(todo, fresh, strict=True):
             known[n] = as_json(answer, documents)
-            catalog.store_answer(keys[n], known[n] or {})
+            stored.append(keys[n])
+            catalog.store_answer(keys[n], known[n])
         progress.advance(len(part), note=arm.name)
         for n in part:
-            yield known[n] or {}
+            yield known[n]
 
 
 def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class _Row(BaseModel):
 def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQuestion]:
     """Questions of a JSON-lines file; ``document`` in it is a file name, found among the documents read.
 
-    Raises FieldguideError that lists every faulty line: not JSON, missing fields, an id twice, a document that is unknown
-    or named like another one.
+    Raises FieldguideError that lists every faulty line: not JSON, missing fields, an id twice, a document that is
+    unknown or named like another one.
     """
     by_name: dict[str, list[str]] = {}
     for known in documents.values():

@@ -6,7 +6,10 @@ Knows the data types, not the stages.
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -34,6 +37,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 
 from fieldguide.errors import WorkspaceError
@@ -120,6 +124,7 @@ class Catalog:
         if writable:
             engine = create_engine(URL.create("sqlite", database=str(path)))
             event.listen(engine, "connect", _pragmas)
+            event.listen(engine, "handle_error", functools.partial(_on_error, path))
         elif path.exists():
             # "immutable" works on any read-only disk, but passes over what a killed run left in the write-ahead log
             query = {"mode": "ro", "uri": "true"} | ({} if _has_log(path) else {"immutable": "1"})
@@ -367,6 +372,26 @@ def _pragmas(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+_LITTLE = 2**20
+
+
+def _on_error(path: Path, context: ExceptionContext) -> None:
+    """A full or failing disk is the user's to mend: one sentence in place of SQLAlchemy's error."""
+    code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _LITTLE:
+        code = sqlite3.SQLITE_FULL  # that is how the write-ahead log says it
+    if code == sqlite3.SQLITE_FULL:
+        raise WorkspaceError(
+            f"The disk that holds {path} is full: make room and run it again; finished work is kept, and nothing "
+            "half-written is."
+        ) from None
+    if code == sqlite3.SQLITE_IOERR:
+        raise WorkspaceError(
+            f"The disk that holds {path} cannot be read or written ({context.original_exception}): mend that and "
+            "run it again."
+        ) from None
 
 
 def _put(c: Connection, table: Table, row: Mapping[str, Any]) -> None:

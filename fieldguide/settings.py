@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -177,15 +178,48 @@ def load_settings(path: Path | None, flags: Mapping[str, Mapping[str, Any]] | No
             raise SettingsError(f"There is no {path}; make one with `fieldguide init`.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path} is not valid TOML: {error}.") from None
+    stray = _stray_variables()
     kept = {s: {n: v for n, v in values.items() if v is not None} for s, values in (flags or {}).items()}
     try:
-        return Settings(_file=given, _flags={s: v for s, v in kept.items() if v})  # type: ignore[call-arg]
+        settings = Settings(_file=given, _flags={s: v for s, v in kept.items() if v})  # type: ignore[call-arg]
+        faults: list[str] = []
     except SourceError as error:
-        raise SettingsError(f"{error}: {error.__cause__}; lists are written as JSON, like '[\"rules\"]'.") from None
+        faults = _lists_not_json() or [f"{error}: {error.__cause__}"]
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(dict(e))}" for e in error.errors())
+        faults = [_fault(dict(e)) for e in error.errors()]
+    faults += stray
+    if faults:
         where = path if path is not None else "the settings"
-        raise SettingsError(f"{error.error_count()} fault(s) in {where} (or flags, environment):\n{faults}") from None
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        raise SettingsError(f"{len(faults)} fault(s) in {where} (or flags, environment):\n{listed}")
+    return settings
+
+
+def _lists_not_json() -> list[str]:
+    """Variables that should hold a list and hold no JSON."""
+    values = {variable.upper(): value for variable, value in os.environ.items()}
+    found = []
+    for name, info in names():
+        value = values.get("FIELDGUIDE_" + name.upper().replace(".", "__"))
+        if value is not None and isinstance(info.default, tuple):
+            try:
+                json.loads(value)
+            except ValueError:
+                found.append(
+                    f"{name} from the environment: lists are written as JSON, like '[\"rules\"]', not {value!r}"
+                )
+    return found
+
+
+def _stray_variables() -> list[str]:
+    """Variables like FIELDGUIDE_RETREIVAL__K whose section is unknown: pydantic passes over them in silence."""
+    found = []
+    for variable in sorted(os.environ):
+        section, mark, name = variable.upper().removeprefix("FIELDGUIDE_").partition("__")
+        if variable.upper().startswith("FIELDGUIDE_") and mark and section.lower() not in Settings.model_fields:
+            fault = _fault({"type": "extra_forbidden", "loc": (section.lower(), name.lower())})
+            found.append(f"{variable} in the environment: {fault.partition(': ')[2]}")
+    return found
 
 
 def _fault(error: dict[str, Any]) -> str:

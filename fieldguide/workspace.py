@@ -6,6 +6,7 @@ Knows where things lie, not what they mean.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -104,8 +105,8 @@ def _is_writable(folder: Path) -> bool:
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM)  # a full disk is another matter
 
 
 def init_workspace(root: Path, values: Mapping[str, Mapping[str, Any]] | None = None) -> Workspace:
@@ -123,6 +124,8 @@ def init_workspace(root: Path, values: Mapping[str, Mapping[str, Any]] | None = 
 def open_workspace(root: Path, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Workspace:
     """Open the workspace in ``root``. Raises WorkspaceError if there is none, SettingsError for bad settings."""
     settings_file = root / SETTINGS_FILE
+    if root.is_file():
+        raise WorkspaceError(f"{root} is a file; a workspace is a folder, made by `fieldguide init FOLDER`.")
     if not settings_file.exists():
         raise WorkspaceError(f"{root} is no Fieldguide workspace; make one there with `fieldguide init {root}`.")
     settings = load_settings(settings_file, flags)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -61,7 +63,8 @@ class Reader:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._settings.file_memory_mb), daemon=True)
-        self._process.start()
+        with _interrupts_held():
+            self._process.start()
         theirs.close()
         return self._pipe
 
@@ -73,6 +76,20 @@ class Reader:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process begun in here never sees Ctrl-C, not even before it could ask for that; we see it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else it is begun inside and lets the signals through when it has
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, memory_mb: int) -> None:

@@ -131,7 +131,10 @@ class Loop:
     ) -> LoopResult:
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint is not None else 0
         self._progress.start("training", plan.steps, done=done)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        if checkpoint is not None and done >= plan.steps:
+            _restore(trainer, checkpoint)  # the trainer itself would go on to the end of the epoch
+        else:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
         if trainer.state.global_step < plan.steps and self._stopped():
             raise KeyboardInterrupt
         after = _dev_loss(trainer, dev)
@@ -230,6 +233,14 @@ def _trainer_class() -> Any:
             return answer_loss(model, inputs, num_items_in_batch)
 
     return AnswerTrainer
+
+
+def _restore(trainer: Any, checkpoint: Path) -> None:
+    """Weights and state of a run that had taken all its steps."""
+    from transformers.trainer_callback import TrainerState
+
+    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
 
 
 def _loss(trainer: Any, batch: Any) -> Any:

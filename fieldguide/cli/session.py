@@ -6,6 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from retrieval.retriever import DenseRetriever
 
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
+
+
+_LITTLE = 2**20
 
 
 @dataclass
@@ -50,7 +55,12 @@ class Session:
         self.console.print(text, highlight=False, markup=False)
 
     def announce(self, what: str, work: Mapping[str, tuple[int, float]], megabytes: float) -> None:
-        """Say how long the work will take and how much disk, from rates measured here before where there are any."""
+        """Say how long the work will take and how much disk, from rates measured here before where there are any.
+
+        Nothing is said where there is nothing to do: what comes next says why.
+        """
+        if not any(items for items, _ in work.values()):
+            return
         rates = {step: self.catalog.rate(step) for step in work}
         seconds, measured = expected(rates, work)
         self.say(estimate(seconds, megabytes, what, measured))
@@ -59,7 +69,7 @@ class Session:
         """The result for machines, if asked for."""
         self.progress.finish()
         if self.as_json:
-            typer.echo(json.dumps(result, ensure_ascii=False))
+            print_json(result)
 
     def _model_options(self) -> dict[str, Any]:
         models = self.settings.models
@@ -107,7 +117,7 @@ def session(
     """Open the workspace for a verb; with ``write`` hold its lock. Errors end in ``guarded``."""
     quieten()
     console = Console(stderr=True, soft_wrap=True)
-    with guarded(console, as_json):
+    with guarded(console, as_json, root):
         from fieldguide.catalog import Catalog
         from fieldguide.workspace import open_workspace
 
@@ -120,15 +130,23 @@ def session(
             opened = Session(verb, workspace, catalog, console, TerminalProgress(console), as_json)
             try:
                 yield opened
+            except (FieldguideError, typer.Exit):
+                raise
+            except Exception as error:
+                # libraries tell of a full disk in words of their own, torch.save in none
+                if write and shutil.disk_usage(workspace.state).free < _LITTLE:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(workspace.state)) from error
+                raise
             finally:
                 opened.progress.finish()
                 if write:
-                    for step, rate in opened.progress.rates.items():
-                        catalog.record_rate(step, rate)
+                    with contextlib.suppress(FieldguideError):  # the disk is full, say: that has been reported
+                        for step, rate in opened.progress.rates.items():
+                            catalog.record_rate(step, rate)
 
 
 @contextlib.contextmanager
-def guarded(console: Console, as_json: bool = False) -> Iterator[None]:
+def guarded(console: Console, as_json: bool = False, place: Path | None = None) -> Iterator[None]:
     """Turns what a user can mend into one message and an exit code: no traceback, and nothing half-said."""
     try:
         yield
@@ -137,20 +155,56 @@ def guarded(console: Console, as_json: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         _fail(console, STOPPED, 130, as_json)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in _ENVIRONMENT and not _says_full(error):
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(
-            console, f"{error.strerror}{where}; nothing half-written was kept: make room and run it again.", 2, as_json
+        _fail(console, _about_disk(error, place), 2, as_json)
+    except Exception as error:
+        if not _says_full(error):
+            raise
+        _fail(console, _about_disk(error, place), 2, as_json)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_ENVIRONMENT = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG)
+
+
+def _says_full(error: BaseException) -> bool:
+    """Whether a library's error of its own kind (safetensors, torch, FAISS) goes back to a full disk."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in _FULL or "No space left on device" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _about_disk(error: Exception, place: Path | None) -> str:
+    filename = getattr(error, "filename", None) or place
+    if _says_full(error):
+        where = f" that holds {filename}" if filename else ""
+        return (
+            f"The disk{where} is full: make room and run it again; finished work is kept, and nothing half-written is."
         )
+    where = f" ({filename})" if filename else ""
+    return f"{getattr(error, 'strerror', None) or error}{where}: mend that and run it again; finished work is kept."
 
 
 def _fail(console: Console, message: str, code: int, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+        print_json({"error": message, "exit_code": code})
     else:
         console.print(message, style="bold red" if code != 130 else "yellow", highlight=False, markup=False)
     raise typer.Exit(code) from None
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on standard output, whatever characters its encoding lacks."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value)
+    typer.echo(text)
 
 
 def quieten() -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 
 from fieldguide.cli import verbs
-from fieldguide.cli.session import Session, guarded, session
+from fieldguide.cli.session import Session, guarded, print_json, session
 from fieldguide.errors import FieldguideError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ntsb"
@@ -41,7 +39,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
         init_workspace(folder, settings(minutes))
     started = time.perf_counter()
     results: dict[str, Any] = {}
-    with session("demo", folder, as_json=as_json) as s:
+    with session("demo", folder, as_json=as_json, flags={"tuning": {"minutes": minutes}}) as s:
         s.say(
             f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; about 10 minutes in all, 1 GB of disk."
         )
@@ -60,8 +58,8 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
         s.console.rule()
         s.say(f'Done in {time.perf_counter() - started:.0f} s. Ask more: fieldguide ask -w {folder} "…"')
         s.say("The answer above was:")
-        for citation in results["ask"]["citations"]:
-            s.say(f"  {results['ask']['text']}  [{citation['source']}, page {citation['page']}]")
+        cited = ", ".join(f"{c['source']}, page {c['page']}" for c in results["ask"]["citations"])
+        s.say(f"  {results['ask']['text']}  [{cited or 'no passage supports it'}]")
         s.say(f"The report of the comparison: {results['compare']['report']}")
     if as_json:
-        typer.echo(json.dumps(results, ensure_ascii=False))
+        print_json(results)

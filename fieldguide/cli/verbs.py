@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from fieldguide.cli.session import Session
+from fieldguide.errors import FieldguideError
 
 if TYPE_CHECKING:
     from fieldguide.types import Answer, Document
@@ -36,10 +39,12 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
     if counts["chunks"]:
         version = build_index(s.catalog, s.workspace.index_folder, s.settings.index.store, s.embedder, s.progress)
     s.progress.finish()
+    if not report.new:
+        s.progress.rates.pop("reading", None)  # recognising a file is much faster than reading it
     table = Table("class", "files", "what to know", title="Files", title_justify="left")
     for status, number in report.classes.most_common():
-        reasons = [f"{Path(r.path).name}: {r.reason}" for r in report.files if r.status == status and r.reason]
-        table.add_row(status, str(number), "\n".join(reasons))
+        reasons = [f"{_shown(r.path)}: {r.reason}" for r in report.files if r.status == status and r.reason]
+        table.add_row(status, str(number), Text("\n".join(reasons)))
     s.console.print(table)
     if report.passed_over:
         kinds = ", ".join(f"{n} {ending}" for ending, n in report.passed_over.most_common())
@@ -59,6 +64,11 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
         "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
         "index": asdict(version) if version is not None else None, "all_read": report.all_read, "passed_over": dict(report.passed_over),
     }  # fmt: skip
+
+
+def _shown(path: str) -> str:
+    """A path as it is shortest: from the current folder where it lies below that."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def questions(s: Session) -> dict[str, Any]:
@@ -102,12 +112,12 @@ def tune(s: Session) -> dict[str, Any]:
     settings = s.settings.tuning
     pairs = len(s.catalog.pairs("train"))
     used = min(pairs, settings.max_examples or pairs)
-    steps = max(1, round(used * settings.epochs / settings.batch_size))
+    steps = math.ceil(used * settings.epochs / settings.batch_size)
     guess = settings.batch_size / 30
     if settings.minutes:
         rate = s.catalog.rate("training") or 1 / (8 * guess)
-        steps = max(1, min(steps, int(settings.minutes * 60 * rate)))
-    s.announce(f"{used} pairs, about {steps} steps", {"training": (steps, 1 / (8 * guess))}, 250)
+        steps = min(steps, max(1, int(settings.minutes * 60 * rate)))
+    s.announce(f"{used} pairs, at most {steps} steps", {"training": (steps, 1 / (8 * guess))}, 250)
     retriever = s.retriever()
     with interruptible(s) as stopped:
         report = run(
@@ -188,6 +198,8 @@ def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool
     from assistant.answer import ask as run
     from eval.compare import as_json
 
+    if not question.strip():
+        raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
     documents = {document.id: document for document in s.catalog.documents()}
     retriever = s.retriever() if rag else None
     adapter = load_adapter(s, base=base)
@@ -205,8 +217,6 @@ def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool
 
 def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show_passages: bool) -> None:
     """The answer on the screen, each citation with file, page and quote."""
-    from rich.text import Text
-
     out = s.console
     s.progress.finish()
     out.print(Text("\n" + (answer.text or "The documents hold nothing about this."), style="bold"))

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.models.base import Prompt
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.models.tiny import write_tiny_model
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.prompts import answer_prompt
 from fieldguide.settings import Retrieval, Tuning
 from fieldguide.types import Chunk, Document, Evidence, Page, QAPair, Silent, Span
 from fieldguide.workspace import Workspace, init_workspace
@@ -66,10 +68,16 @@ class Shelf:
 
     workspace: Workspace
     catalog: Catalog
-    retriever: DenseRetriever
     model: Path
     settings: Tuning
+    retriever: DenseRetriever = field(init=False)
     made: list[Path] = field(default_factory=list)
+
+    def index(self) -> None:
+        """Build the index of what the catalogue holds now, and open a retriever on it."""
+        embedder = HashingEmbedder()
+        build_index(self.catalog, self.workspace.index_folder, "faiss", embedder, Silent())
+        self.retriever = DenseRetriever.open(self.catalog, self.workspace.index_folder, embedder, Retrieval(k=2))
 
     def generator(self) -> TransformersGenerator:
         return TransformersGenerator(self.model, name="tiny")
@@ -79,7 +87,11 @@ class Shelf:
         return self.made[-1]
 
     def tune(
-        self, base: TransformersGenerator, stopped: Callable[[], bool] = lambda: False, progress: Any = None, **changes: Any
+        self,
+        base: TransformersGenerator,
+        stopped: Callable[[], bool] = lambda: False,
+        progress: Any = None,
+        **changes: Any,
     ) -> Any:
         from tuning.train import tune
 
@@ -121,18 +133,67 @@ def tiny(tiny_model: Path) -> TransformersGenerator:
     return TransformersGenerator(tiny_model, name="tiny")
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, tiny_model: Path) -> Iterator[Shelf]:
-    workspace = init_workspace(tmp_path / "work")
+def make_shelf(root: Path, model: Path) -> Shelf:
+    """Six groups of two pairs to train on; the caller closes the catalogue."""
+    workspace = init_workspace(root)
     catalog = Catalog.open(workspace.catalog_file)
     fill(catalog)
-    embedder = HashingEmbedder()
-    build_index(catalog, workspace.index_folder, "faiss", embedder, Silent())
-    retriever = DenseRetriever.open(catalog, workspace.index_folder, embedder, Retrieval(k=2))
-    settings = Tuning(rank=4, alpha=8, learning_rate=0.02, epochs=4, dropout=0.1, save_steps=3, dev_examples=4)
-    yield Shelf(workspace, catalog, retriever, tiny_model, settings)
-    catalog.close()
+    settings = Tuning(
+        rank=4, alpha=8, learning_rate=0.02, epochs=2, dropout=0.1, save_steps=3, dev_examples=4, closed_book_share=0.3
+    )
+    shelf = Shelf(workspace, catalog, model, settings)
+    shelf.index()
+    return shelf
 
 
-def texts(generator: TransformersGenerator, prompts: Sequence[Any], adapter: str | None = None) -> list[str]:
+@pytest.fixture
+def shelf(tmp_path: Path, tiny_model: Path) -> Iterator[Shelf]:
+    made = make_shelf(tmp_path / "work", tiny_model)
+    yield made
+    made.catalog.close()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training that nothing disturbed came to."""
+
+    shelf: Shelf
+    report: Any
+    base: TransformersGenerator
+    prompts: tuple[Prompt, ...]
+    hash_before: str
+    said_before: list[str]
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        return weights(self.report.folder)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Trained]:
+    made = make_shelf(tmp_path_factory.mktemp("trained") / "work", tiny_model)
+    base = made.generator()
+    questions = ["How long is the heron wing?", "Where is the egret home?"]
+    prompts = tuple(map(answer_prompt, questions, made.retriever.contexts(questions)))
+    hash_before, said_before = base.base_hash(), said(base, prompts)
+    yield Trained(made, made.tune(base), base, prompts, hash_before, said_before)
+    made.catalog.close()
+
+
+def said(generator: TransformersGenerator, prompts: Sequence[Prompt], adapter: str | None = None) -> list[str]:
     return [g.text for g in generator.generate(prompts, max_new_tokens=12, adapter=adapter)]
+
+
+@pytest.fixture(scope="session")
+def saying() -> Callable[..., list[str]]:
+    return said
+
+
+@pytest.fixture(scope="session")
+def read_weights() -> Callable[[Path], dict[str, Any]]:
+    return weights
+
+
+@pytest.fixture
+def stop_after() -> type[StopAfter]:
+    return StopAfter
