@@ -102,6 +102,7 @@ class Loop:
         full = math.ceil(len(train) / self._settings.batch_size * self._settings.epochs)
         started = time.perf_counter()
         caching = self._base.config.use_cache  # the trainer turns it off, and answering without it is slow
+        forward = {name: value for name, value in vars(self._base).items() if name == "forward"}
         trainer = self._trainer(train, dev, full if plan is None else plan.steps)
         try:
             if plan is None:
@@ -119,6 +120,8 @@ class Loop:
         finally:
             trainer.model.unload()
             self._base.config.use_cache = caching
+            vars(self._base).pop("forward", None)  # trl's, which would be wrapped once more by the next run
+            vars(self._base).update(forward)
 
     def _train(
         self,

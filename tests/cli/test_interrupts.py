@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_qa(start, papers, undisturbed, fresh, number, code):
     assert leftovers(fresh) == []
 
 
-LONG = {"tuning": {"rank": 2, "max_examples": 24, "questions_per_context": 1, "epochs": 2.0, "dev_examples": 2}}
+LONG = {"tuning": {"rank": 2, "max_examples": 8, "questions_per_context": 1, "epochs": 2.0, "dev_examples": 2}}
 
 
 def checkpoints(root: Path) -> list[int]:
@@ -182,7 +183,7 @@ def test_tune_before_its_training_begins(start, long_shelf):
 
 def test_compare(start, cli, configure, shelf, model, tmp_path):
     configure(
-        shelf, model, compare={"max_questions": 30, "samples": 100}, answer={"max_new_tokens": 64}
+        shelf, model, compare={"max_questions": 8, "samples": 100}, answer={"max_new_tokens": 32}
     )  # fmt: skip
     assert cli("tune", "-w", shelf).code == 0
     alone = Path(shutil.copytree(shelf, tmp_path / "alone"))
@@ -190,13 +191,13 @@ def test_compare(start, cli, configure, shelf, model, tmp_path):
     assert whole.code == 0
 
     running = start("compare", "-w", shelf)
-    running.wait_for("… answering (")
-    time.sleep(0.3)
+    running.wait_for(lambda: answers_kept(shelf) >= 8)
     running.send(signal.SIGINT)
     done = running.end()
     assert (done.code, done.out) == (130, "")
     assert done.err.endswith(STOPPED + "\n")
     assert list(shelf.glob(".fieldguide/runs/*-compare")) == []
+    assert 8 <= answers_kept(shelf) < answers_kept(alone)
 
     again = cli("compare", "-w", shelf, "--json")
     assert again.code == 0
@@ -204,6 +205,11 @@ def test_compare(start, cli, configure, shelf, model, tmp_path):
         assert again.json[name] == whole.json[name], name
     assert answers_of(again.json) == answers_of(whole.json)
     assert leftovers(shelf) == []
+
+
+def answers_kept(root: Path) -> int:
+    with contextlib.closing(sqlite3.connect(root / ".fieldguide" / "catalog.sqlite")) as catalog:
+        return int(catalog.execute("select count(*) from answers").fetchone()[0])
 
 
 def answers_of(result: dict) -> list[dict[str, str]]:

@@ -121,9 +121,13 @@ class StopAfter:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Llama of 2 layers; its pad token is its end token, as the bundled model's is."""
+    import gc
+
     import torch
+    import trl.trainer.sft_trainer  # noqa: F401
 
     torch.set_num_threads(1)
+    gc.freeze()  # the trainer collects garbage several times a run, which takes long among so many modules
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-model", context_tokens=1024)
 
 

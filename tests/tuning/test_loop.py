@@ -206,6 +206,7 @@ def test_the_model_is_given_back_bare_and_as_it_was(shelf, tmp_path, rows):
     assert base.model.generation_config.to_dict() == generation
     assert not any(p.requires_grad or p.grad is not None for p in base.model.parameters())
     assert config["use_cache"] is True
+    assert "forward" not in vars(base.model)
 
 
 def test_a_failing_run_gives_the_model_back_too(shelf, tmp_path, rows, monkeypatch):
