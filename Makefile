@@ -7,7 +7,7 @@ TORCH = torch==2.13.0
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
-PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast lint bench system-deps lock clean

@@ -16,6 +16,8 @@ from fieldguide.prompts import answer_prompt
 from fieldguide.types import Chunk, QAPair, Retriever, ScoredChunk, Span, content_hash
 
 INSERTED_SCORE = 0.0
+_TELLING = 2
+"""Words that an answer needs for its mere presence to count as evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _chunked(members: Sequence[QAPair], size: int) -> list[list[QAPair]]:
 
 def holds_evidence(chunk: Chunk, pair: QAPair) -> bool:
     """Whether the pair was made from the chunk, or the chunk's characters include its evidence, or (same document)
-    its answer word for word."""
+    its answer word for word, if that has enough words to mean something ("5" and "No" stand everywhere)."""
     if chunk.document != pair.document:
         return False
     if chunk.id == pair.chunk:
@@ -107,7 +109,7 @@ def holds_evidence(chunk: Chunk, pair: QAPair) -> bool:
     for evidence in pair.evidence:
         if evidence.spans and all(_covers(chunk, span) for span in evidence.spans):
             return True
-    return bool(align.find_exact(pair.answer, chunk.text))
+    return len(align.tokens(pair.answer)) >= _TELLING and bool(align.find_exact(pair.answer, chunk.text))
 
 
 def _covers(chunk: Chunk, span: Span) -> bool:

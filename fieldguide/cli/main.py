@@ -122,7 +122,10 @@ def tune(
     max_examples: Annotated[int | None, typer.Option(help="Train on at most so many pairs; 0 = all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tune a LoRA adapter on the pairs, over the passages that retrieval really returns. Ctrl-C is safe: run it again."""
+    """Tune a LoRA adapter on the pairs, over the passages that retrieval really returns.
+
+    Ctrl-C is safe: run it again, and it goes on where it was.
+    """
     from fieldguide.cli import verbs
     from fieldguide.cli.session import session
 

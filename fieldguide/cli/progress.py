@@ -92,6 +92,6 @@ def estimate(seconds: float | None, megabytes: float, what: str, measured: bool)
 
 
 def expected(rates: Mapping[str, float | None], work: Mapping[str, tuple[int, float]]) -> tuple[float, bool]:
-    """Seconds for ``work`` = {step: (items, guessed items per second)}, and whether all of it rests on measured rates."""
+    """Seconds for ``work`` = {step: (items, guessed items per second)}, and whether all of it was measured here."""
     measured = all(rates.get(step) for step, (items, _) in work.items() if items)
     return sum(items / (rates.get(step) or guess) for step, (items, guess) in work.items()), measured

@@ -1,4 +1,4 @@
-"""The verbs' work, on an opened session: the main flow of each package, its report on the screen, its result as a dict."""
+"""The verbs' work on an opened session: each package's main flow, its report on the screen, its result as a dict."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
     )
     if version is not None:
         s.say(
-            f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. It lies in {s.workspace.index_folder / version.id}"
+            f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. "
+            f"It lies in {s.workspace.index_folder / version.id}"
         )
     return {
         "files": [asdict(record) for record in report.files], "classes": dict(report.classes), "new": report.new,
         "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
-        "index": asdict(version) if version is not None else None, "all_read": report.all_read, "passed_over": dict(report.passed_over),
+        "index": asdict(version) if version is not None else None, "all_read": report.all_read,
+        "passed_over": dict(report.passed_over),
     }  # fmt: skip
 
 
@@ -128,13 +130,15 @@ def tune(s: Session) -> dict[str, Any]:
     if not report.trained:
         s.say(f"Nothing to do: adapter {report.adapter} was tuned on exactly these examples and settings.")
     else:
+        gold = ", ".join(f"{n} gold {how}" for how, n in m["gold"].items())
         s.say(
-            f"Adapter {report.adapter}: {m['examples']} examples ({', '.join(f'{n} gold {g}' for g, n in m['gold'].items())}), "
+            f"Adapter {report.adapter}: {m['examples']} examples ({gold}), "
             f"{m['left_out']} left out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
         )
     if m["dev_loss_base"] is not None:
         s.say(
-            f"Loss on {m['dev_examples']} held-out examples: base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}."
+            f"Loss on {m['dev_examples']} held-out examples: "
+            f"base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}."
         )
     else:
         s.say("No held-out examples, so nothing was checked before this adapter is served.")
@@ -275,7 +279,8 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     page = render(report, run_folder)
     show_comparison(s, report)
     s.say(f"Report: {page}")
-    return {k: report[k] for k in ("verdict", "verdict_kind", "questions", "arms", "differences", "groups", "integrity", "timings")} | {
+    told = ("verdict", "verdict_kind", "questions", "arms", "differences", "groups", "integrity", "timings")
+    return {k: report[k] for k in told} | {
         "report": str(page), "report_json": str(run_folder / "report.json"),
     }  # fmt: skip
 
@@ -302,9 +307,9 @@ def show_comparison(s: Session, report: dict[str, Any]) -> None:
     for row in report["differences"]:
         if row["metric"] == "token_f1":
             clear = "" if row["clear"] else "   not clear of zero"
-            s.say(
-                f"  {row['a']} − {row['b']}: {100 * row['mean']:+.1f} F1 points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}){clear}"
-            )
+            low, high = 100 * row["low"], 100 * row["high"]
+            points = f"{100 * row['mean']:+.1f} F1 points ({low:+.1f} to {high:+.1f})"
+            s.say(f"  {row['a']} − {row['b']}: {points}{clear}")
     s.say(report["verdict"])
 
 

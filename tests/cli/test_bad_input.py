@@ -397,6 +397,7 @@ def test_ingest_on_a_full_disk_says_so_and_goes_on_when_there_is_room(fresh, tmp
     assert json.loads(after)["index"]["chunks"] == 70
 
 
+@pytest.mark.slow
 def test_tune_on_a_full_disk_says_so_and_goes_on_when_there_is_room(shelf, tmp_path):
     (tmp_path / "disk").mkdir()
     lines = in_a_mount(FULL, shelf, tmp_path / "disk", 150, "tune", cwd=tmp_path)  # full inside torch.save

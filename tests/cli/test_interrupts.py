@@ -159,6 +159,7 @@ def test_tune(start, cli, long_shelf, tmp_path):
     assert leftovers(long_shelf) == []
 
 
+@pytest.mark.slow
 def test_tune_stopped_at_once_by_a_second_press(start, long_shelf):
     running = start("tune", "-w", long_shelf)
     running.wait_for("… training (")
@@ -171,6 +172,7 @@ def test_tune_stopped_at_once_by_a_second_press(start, long_shelf):
     assert leftovers(long_shelf) == []
 
 
+@pytest.mark.slow
 def test_tune_before_its_training_begins(start, long_shelf):
     running = start("tune", "-w", long_shelf, "--json")
     running.wait_for("steps: ")
@@ -181,6 +183,7 @@ def test_tune_before_its_training_begins(start, long_shelf):
     assert done.json == {"error": STOPPED, "exit_code": 130}
 
 
+@pytest.mark.slow
 def test_compare(start, cli, configure, shelf, model, tmp_path):
     configure(
         shelf, model, compare={"max_questions": 8, "samples": 100}, answer={"max_new_tokens": 32}

@@ -82,6 +82,8 @@ def test_a_chunk_holds_evidence_by_characters_by_words_or_because_the_pair_was_m
     assert not holds_evidence(chunk("other", "It was 112 feet long.", page=9), at)
     assert not holds_evidence(chunk("other", "It was 12 feet long.", document="e", page=2, start=0), at)
     assert holds_evidence(chunk("c", "read anew, other words"), at)
+    lone = pair("q", "12", chunk="c", spans=[Span(2, 10, 12)])
+    assert not holds_evidence(chunk("other", "It was 12 feet long.", page=9), lone)
 
 
 def test_evidence_on_two_pages_is_held_only_by_a_chunk_that_has_both():
