@@ -387,6 +387,8 @@ def _on_error(path: Path, context: ExceptionContext) -> None:
             f"The disk that holds {path} is full: make room and run it again; finished work is kept, and nothing "
             "half-written is."
         ) from None
+    if code == sqlite3.SQLITE_BUSY:
+        raise WorkspaceError(f"{path} is being written to by another process; try again when that has ended.") from None
     if code == sqlite3.SQLITE_IOERR:
         raise WorkspaceError(
             f"The disk that holds {path} cannot be read or written ({context.original_exception}): mend that and "

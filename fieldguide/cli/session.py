@@ -139,10 +139,10 @@ def session(
                 raise
             finally:
                 opened.progress.finish()
-                if write:
-                    with contextlib.suppress(FieldguideError):  # the disk is full, say: that has been reported
-                        for step, rate in opened.progress.rates.items():
-                            catalog.record_rate(step, rate)
+            # Not after Ctrl-C: that may have left a transaction open, which would block every other one.
+            if write:
+                for step, rate in opened.progress.rates.items():
+                    catalog.record_rate(step, rate)
 
 
 @contextlib.contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -324,6 +326,23 @@ def test_a_second_ingest_while_one_runs(cli, shelf):
         holder.wait()
         holder.stdout.close()
     assert cli("ingest", REPORT, "-w", shelf).code == 0
+
+
+def test_a_catalogue_that_a_foreign_program_is_writing_to(cli, shelf, monkeypatch):
+    from sqlalchemy import Engine, event
+
+    with contextlib.closing(sqlite3.connect(shelf / ".fieldguide" / "catalog.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        impatient = lambda connection, record: connection.execute("PRAGMA busy_timeout=10")  # noqa: E731
+        event.listen(Engine, "connect", impatient)
+        try:
+            done = cli("ingest", REPORT.parent, "-w", shelf)
+        finally:
+            event.remove(Engine, "connect", impatient)
+    file = shelf / ".fieldguide" / "catalog.sqlite"
+    assert (done.code, done.err.splitlines()[-1]) == (
+        2, f"{file} is being written to by another process; try again when that has ended."
+    )  # fmt: skip
 
 
 def in_a_mount(script: str, *arguments: object, cwd: Path) -> list[str]:

@@ -220,6 +220,27 @@ def answers_of(result: dict) -> list[dict[str, str]]:
     return [{arm: answer["text"] for arm, answer in item["answers"].items()} for item in report["items"]]
 
 
+def test_a_press_inside_a_transaction_blocks_nothing(cli, shelf, monkeypatch):
+    """Seen on a terminal: the rates were then written, waited ten seconds for the lost transaction, and failed."""
+    from fieldguide.cli import verbs
+
+    lost = []
+
+    def stopped_inside(session):
+        connection = session.catalog._engine.connect()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        lost.append(connection)
+        session.progress.rates["questions (rules)"] = 7.0
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verbs, "questions", stopped_inside)
+    began = time.perf_counter()
+    done = cli("qa", "-w", shelf)
+    assert (done.code, done.err) == (130, STOPPED + "\n")
+    assert time.perf_counter() - began < 5
+    lost.pop().close()
+
+
 def test_a_press_before_anything_has_begun(start, fresh):
     """In the first tenths of a second, while Python starts: no traceback then either, if we are there to catch it."""
     running = start("status", "-w", fresh)
