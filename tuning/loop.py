@@ -93,6 +93,7 @@ class Loop:
         self._run = run
         self._progress = progress
         self._stopped = stopped
+        self._deadline = math.inf
         self.adapter_folder = run / "adapter"
 
     def run(self, train: Sequence[Sequences], dev: Sequence[Sequences], key: str) -> LoopResult:
@@ -101,6 +102,8 @@ class Loop:
         plan = read_plan(self._run) if checkpoint is not None else None
         full = math.ceil(len(train) / self._settings.batch_size * self._settings.epochs)
         started = time.perf_counter()
+        if self._settings.minutes:
+            self._deadline = started + 60 * self._settings.minutes  # where the plan meets a machine grown slower
         caching = self._base.config.use_cache  # the trainer turns it off, and answering without it is slow
         forward = {name: value for name, value in vars(self._base).items() if name == "forward"}
         trainer = self._trainer(train, dev, full if plan is None else plan.steps)
@@ -181,8 +184,11 @@ class Loop:
             peft_config=adapter,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_callback(self._progress, self._stopped))
+        trainer.add_callback(_callback(self._progress, self._stopped, self._late))
         return trainer
+
+    def _late(self) -> bool:
+        return time.perf_counter() > self._deadline
 
     def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return collate(rows, int(self._tokenizer.pad_token_id or 0))
@@ -268,11 +274,11 @@ def _dev_loss(trainer: Any, dev: Sequence[Sequences]) -> float | None:
     return total / max(tokens, 1)
 
 
-def _callback(progress: Progress, stopped: Callable[[], bool]) -> Any:
+def _callback(progress: Progress, stopped: Callable[[], bool], late: Callable[[], bool]) -> Any:
     from transformers import TrainerCallback
 
     class Report(TrainerCallback):  # type: ignore[misc]
-        """Tells the progress of each step; at a stop asks for a checkpoint first."""
+        """Tells the progress of each step; at a stop asks for a checkpoint first; ends the training when time is up."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
@@ -281,6 +287,7 @@ def _callback(progress: Progress, stopped: Callable[[], bool]) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
             if stopped():
                 control.should_save = True
+            if stopped() or late():
                 control.should_training_stop = True
             return control
 

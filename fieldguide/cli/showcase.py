@@ -41,7 +41,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
     results: dict[str, Any] = {}
     with session("demo", folder, as_json=as_json, flags={"tuning": {"minutes": minutes}}) as s:
         s.say(
-            f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; about 10 minutes in all, "
+            f"The demo: 8 accident reports, tuned for at most {minutes:g} minutes; 10 to 15 minutes in all, "
             "1 GB of disk."
         )
         steps: list[tuple[str, Callable[[Session], dict[str, Any]]]] = [

@@ -135,6 +135,8 @@ def tune(s: Session) -> dict[str, Any]:
             f"Adapter {report.adapter}: {m['examples']} examples ({gold}), "
             f"{m['left_out']} left out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
         )
+    if m["steps"] < m["planned_steps"]:
+        s.say(f"The time was up after {m['steps']} of {m['planned_steps']} planned steps.")
     if m["dev_loss_base"] is not None:
         s.say(
             f"Loss on {m['dev_examples']} held-out examples: "

@@ -233,3 +233,10 @@ def test_a_loss_that_is_not_a_number_is_shown_as_such(shelf, tmp_path, rows, mon
 
 def _log(folder):
     return json.loads((latest_checkpoint(folder) / "trainer_state.json").read_text())["log_history"]
+
+
+def test_time_that_is_up_ends_a_training_that_was_planned_longer(shelf, tmp_path, rows, monkeypatch):
+    monkeypatch.setattr(Loop, "_seconds_per_step", lambda self, trainer: 1e-6)  # a plan made on a faster machine
+    monkeypatch.setattr(Loop, "_late", lambda self: True)
+    _, result = run(shelf, tmp_path, rows, minutes=1)
+    assert (result.steps, result.planned) == (1, 8)
