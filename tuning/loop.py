@@ -285,10 +285,9 @@ def _callback(progress: Progress, stopped: Callable[[], bool], late: Callable[[]
                 progress.advance(note=f"loss {float(logs['loss']):.3f}")
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-            if stopped():
-                control.should_save = True
-            if stopped() or late():
-                control.should_training_stop = True
+            stop = stopped()
+            control.should_save = control.should_save or stop
+            control.should_training_stop = control.should_training_stop or stop or late()
             return control
 
     return Report()
