@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 from assistant.cite import cite
 from fieldguide.models.base import Generation, Generator
@@ -93,3 +95,27 @@ def _answer(
         seconds=seconds,
     )
     return Answer(question, text, tuple(citations), tuple(unsupported), passages, not text, trace)
+
+
+def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]:
+    """An answer as plain values; sources are file names."""
+    return {
+        "text": answer.text,
+        "abstained": answer.abstained,
+        "citations": [asdict(c) | {"source": Path(c.source).name} for c in answer.citations],
+        "unsupported": list(answer.unsupported),
+        "passages": [
+            {
+                "source": file_name(documents, p.chunk.document), "pages": list(p.chunk.pages), "text": p.chunk.text,
+                "score": round(p.score, 4),
+            }
+            for p in answer.passages
+        ],
+        "trace": asdict(answer.trace),
+    }  # fmt: skip
+
+
+def file_name(documents: Mapping[str, Document], document: str | None) -> str:
+    """Name of a document's file without its folder, "" if the document is not known."""
+    found = documents.get(document or "")
+    return Path(found.source).name if found is not None else ""

@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from assistant.answer import answer_in_context
+from assistant.answer import answer_in_context, as_json, file_name
 from eval.questions import TestQuestion, questions_hash
 from eval.stats import mean_interval, paired_difference
 from eval.verdict import verdict
@@ -119,7 +118,7 @@ def compare(
         "items": [
             {
                 "id": q.id, "question": q.question, "reference": " / ".join(q.answers),
-                "document": _name(documents, q.document), "pages": list(q.pages),
+                "document": file_name(documents, q.document), "pages": list(q.pages),
                 "answers": {arm: _shown(answers[arm][n], scored[arm][n]) for arm in answers},
             }
             for n, q in enumerate(questions)
@@ -159,10 +158,11 @@ def _arm_answers(
 
     The keys of those that are new are added to ``stored``; none is kept before its adapter was checked.
     """
+    shared = (__version__, base_hash, str(arm.adapter), answer_prompt_hash())
+    decoding = (settings.answer.model_dump_json(), generator.id)
     keys = [
         content_hash(
-            __version__, base_hash, str(arm.adapter), answer_prompt_hash(), question.question,
-            context.hash if context is not None else "closed book", settings.answer.model_dump_json(), generator.id,
+            *shared, question.question, context.hash if context is not None else "closed book", *decoding
         )
         for question, context in zip(questions, contexts, strict=True)
     ]  # fmt: skip
@@ -182,29 +182,6 @@ def _arm_answers(
         progress.advance(len(part), note=arm.name)
         for n in part:
             yield known[n]
-
-
-def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]:
-    """An answer as plain values; sources are file names."""
-    return {
-        "text": answer.text,
-        "abstained": answer.abstained,
-        "citations": [asdict(c) | {"source": Path(c.source).name} for c in answer.citations],
-        "unsupported": list(answer.unsupported),
-        "passages": [
-            {
-                "source": _name(documents, p.chunk.document), "pages": list(p.chunk.pages), "text": p.chunk.text,
-                "score": round(p.score, 4),
-            }
-            for p in answer.passages
-        ],
-        "trace": asdict(answer.trace),
-    }  # fmt: skip
-
-
-def _name(documents: Mapping[str, Document], document: str | None) -> str:
-    found = documents.get(document or "")
-    return Path(found.source).name if found is not None else ""
 
 
 def _is_gold(question: TestQuestion, citation: Mapping[str, Any]) -> bool:

@@ -27,7 +27,6 @@ class ChromaStore:
         from chromadb.config import Settings
         from chromadb.errors import InternalError
 
-        self._dimension = dimension
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._client = chromadb.PersistentClient(

@@ -61,7 +61,8 @@ def tune(
     """
     train, dev, left_out = _examples(catalog, retriever, settings)
     base_hash = base.base_hash()
-    key = content_hash(set_hash(train), set_hash(dev), base_hash, _settings_key(settings))
+    training_set = set_hash(train)
+    key = content_hash(training_set, set_hash(dev), base_hash, _settings_key(settings))
     done = next((a for a in catalog.artefacts(KIND) if a.manifest["key"] == key), None)
     if done is not None and _is_whole(adapters / done.id):
         better = _is_better(done.manifest["dev_loss_base"], done.manifest["dev_loss_tuned"])
@@ -80,7 +81,7 @@ def tune(
         raise IntegrityError("The base model's weights changed while an adapter was trained on them.")
     manifest: dict[str, Any] = {
         "key": key, "base": base.id, "base_hash": base_hash, "retriever": retriever.recipe,
-        "index": retriever.index_id, "prompt": answer_prompt_hash(), "training_set": set_hash(train),
+        "index": retriever.index_id, "prompt": answer_prompt_hash(), "training_set": training_set,
         "examples": len(train), "gold": shares(train), "left_out": left_out, "dev_examples": len(dev),
         "documents": sorted({p.document for p in catalog.pairs("train")}), "settings": settings.model_dump(mode="json"),
         "loss": result.losses, "dev_loss_base": result.dev_before, "dev_loss_tuned": result.dev_after,

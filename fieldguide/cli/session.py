@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,6 @@ class Session:
     console: Console
     progress: TerminalProgress
     as_json: bool
-    _estimated: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> Any:

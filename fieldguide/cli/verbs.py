@@ -201,8 +201,8 @@ def adapter_notes(s: Session, recipe: str | None) -> list[str]:
 
 def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool) -> dict[str, Any]:
     """Answer one question and show where the answer stands."""
+    from assistant.answer import as_json
     from assistant.answer import ask as run
-    from eval.compare import as_json
 
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
