@@ -6,99 +6,61 @@ Knows the data types, not the stages.
 
 from __future__ import annotations
 
-import functools
 import json
-import shutil
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-    update,
-)
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, select, update
 
-from fieldguide.errors import WorkspaceError
-from fieldguide.types import Chunk, Document, Evidence, Page, QAPair, Span
+from fieldguide import schema
+from fieldguide.schema import open_database, put
+from fieldguide.types import Block, Chunk, Document, Evidence, Page, QAPair, Span
 
-_meta = MetaData()
-_info = Table("info", _meta, Column("key", String, primary_key=True), Column("value", Text))
-_files = Table(
-    "files", _meta, Column("path", String, primary_key=True), Column("document", String, index=True),
-    Column("bytes", Integer), Column("status", String), Column("reason", Text),
-)  # fmt: skip
-_documents = Table(
-    "documents", _meta, Column("id", String, primary_key=True), Column("source", String), Column("title", Text),
-    Column("metadata", Text), Column("recipe", String), Column("split", String),
-)  # fmt: skip
-_pages = Table(
-    "pages", _meta, Column("document", String, primary_key=True), Column("number", Integer, primary_key=True),
-    Column("label", String), Column("text", Text), Column("reader", String), Column("text_hash", String),
-)  # fmt: skip
-_chunks = Table(
-    "chunks", _meta, Column("id", String, primary_key=True), Column("document", String, index=True),
-    Column("ordinal", Integer), Column("spans", Text), Column("heading", Text), Column("text", Text),
-    Column("context", Text),
-)  # fmt: skip
-_pairs = Table(
-    "pairs", _meta, Column("id", String, primary_key=True), Column("document", String, index=True),
-    Column("split", String, index=True), Column("chunk", String), Column("body", Text),
-)  # fmt: skip
-_drafted = Table(
-    "drafted", _meta, Column("chunk", String, primary_key=True), Column("source", String, primary_key=True),
-    Column("kept", Integer),
-)  # fmt: skip
-_rejections = Table(
-    "rejections", _meta, Column("id", Integer, primary_key=True), Column("chunk", String, index=True),
-    Column("source", String), Column("reason", String), Column("detail", Text),
-)  # fmt: skip
-_artefacts = Table(
-    "artefacts", _meta, Column("kind", String, primary_key=True), Column("id", String, primary_key=True),
-    Column("created", String), Column("active", Boolean), Column("manifest", Text),
-)  # fmt: skip
-_answers = Table("answers", _meta, Column("key", String, primary_key=True), Column("body", Text))
-_rates = Table("rates", _meta, Column("stage", String, primary_key=True), Column("per_second", Float))
-
-
-def _create_all(connection: Connection) -> None:
-    _meta.create_all(connection)
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all,)
-"""Step i brings a catalogue from schema version i to i + 1. Steps are only ever appended."""
+_BATCH = 500  # SQLite takes at most some thousand values in one statement
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What became of a file: its class ("read", "damaged", …) and the reason."""
+    """What became of a file: its class ("read", "damaged", …) and the reason.
+
+    ``hash`` is the SHA-256 of its bytes; ``recipe`` is what a file that could not be read was tried with.
+    """
 
     path: str
     document: str | None
     bytes: int
     status: str
     reason: str
+    hash: str = ""
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What each stage of a document was made with (hashes of settings), and what came of reading it.
+
+    ``ocr`` is whether OCR had a part in it, ``date`` is the document's own (ISO, "" if unknown), ``signature`` its
+    MinHash.
+    """
+
+    recipe: str
+    chunk_recipe: str = ""
+    facet_recipe: str = ""
+    status: str = "read"
+    reason: str = ""
+    ocr: bool = False
+    date: str = ""
+    signature: str = ""
+
+
+LOST = "evidence not found when read anew"
+"""Why a pair was given up that had been written about an earlier reading of its page."""
+
+FacetRow = tuple[str, str, str]
+"""(chunk id, "" for the whole document; the facet's name; a value)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,31 +83,7 @@ class Catalog:
     @classmethod
     def open(cls, path: Path, *, writable: bool = True) -> Catalog:
         """Open the SQLite file at ``path``. Raises WorkspaceError if it is damaged or of a newer version."""
-        if writable:
-            engine = create_engine(URL.create("sqlite", database=str(path)))
-            event.listen(engine, "connect", _pragmas)
-            event.listen(engine, "handle_error", functools.partial(_on_error, path))
-        elif path.exists():
-            # "immutable" works on any read-only disk, but passes over what a killed run left in the write-ahead log
-            query = {"mode": "ro", "uri": "true"} | ({} if _has_log(path) else {"immutable": "1"})
-            engine = create_engine(URL.create("sqlite", database=path.resolve().as_uri(), query=query))
-        else:
-            raise WorkspaceError(f"{path} does not exist and the workspace is read-only.")
-        try:
-            migrate(engine, path, write=writable)
-        except DatabaseError as error:
-            engine.dispose()
-            if not writable and _has_log(path):
-                raise WorkspaceError(
-                    f"{path} has unfinished changes in {path.name}-wal; open it once where it can be written."
-                ) from None
-            if "locked" in str(error.orig):
-                raise WorkspaceError(f"{path} is in use by another process; try again when it has ended.") from None
-            raise WorkspaceError(
-                f"{path} cannot be opened as a catalogue ({error.orig}); restore it from a backup, or delete it and "
-                "run `fieldguide ingest` again."
-            ) from None
-        return cls(engine)
+        return cls(open_database(path, writable=writable))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -155,105 +93,251 @@ class Catalog:
     def files(self) -> dict[str, FileRecord]:
         """Every file seen, by path."""
         with self._engine.connect() as c:
-            return {r.path: FileRecord(*r) for r in c.execute(select(_files).order_by(_files.c.path))}
+            return {r.path: FileRecord(*r) for r in c.execute(select(schema.files).order_by(schema.files.c.path))}
 
-    def record_file(self, record: FileRecord) -> None:
+    def record_files(self, records: Iterable[FileRecord]) -> None:
         with self._engine.begin() as c:
-            _put(c, _files, asdict(record))
+            for record in records:
+                put(c, schema.files, asdict(record))
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """These paths hold nothing any more; their documents stay."""
+        with self._engine.begin() as c:
+            for part in _parts(paths):
+                c.execute(delete(schema.files).where(schema.files.c.path.in_(part)))
 
     def record_source(self, document: str, source: str) -> None:
         """A document's file was moved or renamed."""
         with self._engine.begin() as c:
-            c.execute(update(_documents).where(_documents.c.id == document).values(source=source))
+            c.execute(update(schema.documents).where(schema.documents.c.id == document).values(source=source))
 
-    def recipe(self, document: str) -> str | None:
-        """Hash of the settings that a document was read with, None if it was not read."""
+    def readings(self) -> dict[str, Reading]:
+        """How each document was read, by its id."""
+        d = schema.documents.c
+        query = select(
+            d.id, d.recipe, d.chunk_recipe, d.facet_recipe, d.status, d.reason, d.ocr, d.date, d.signature
+        ).order_by(d.id)
         with self._engine.connect() as c:
-            return c.execute(select(_documents.c.recipe).where(_documents.c.id == document)).scalar()
+            return {r.id: Reading(*r[1:]) for r in c.execute(query)}
 
     def store_document(
-        self, document: Document, recipe: str, pages: Iterable[Page], chunks: Sequence[Chunk], file: FileRecord
+        self,
+        document: Document,
+        reading: Reading,
+        pages: Iterable[Page],
+        chunks: Sequence[Chunk],
+        file: FileRecord,
+        *,
+        facets: Iterable[FacetRow] = (),
+        pairs: Iterable[QAPair] = (),
+        lost: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """A document with its pages, chunks and file, all or nothing; replaces an earlier reading of it."""
-        with self._engine.begin() as c:
-            split = c.execute(select(_documents.c.split).where(_documents.c.id == document.id)).scalar()
-            _forget(c, document.id)
-            c.execute(
-                insert(_documents).values(
-                    id=document.id, source=document.source, title=document.title,
-                    metadata=json.dumps(dict(document.metadata)), recipe=recipe, split=split,
-                )
-            )  # fmt: skip
-            for page in pages:
-                c.execute(
-                    insert(_pages).values(
-                        document=page.document, number=page.number, label=page.label, text=page.text,
-                        reader=page.reader, text_hash=page.text_hash,
-                    )
-                )  # fmt: skip
-            if chunks:
-                c.execute(insert(_chunks), [_chunk_row(chunk, n) for n, chunk in enumerate(chunks)])
-            _put(c, _files, asdict(file))
+        """A document with its pages, chunks, facets and file, all or nothing; replaces an earlier reading of it.
 
-    def remove_orphans(self) -> list[str]:
-        """Delete documents that no file holds any more, with their pairs and what was asked; returns their ids."""
+        ``pairs`` are those of the earlier reading, anchored anew; ``lost`` are the ids of pairs that could not be,
+        with what they said.
+        """
         with self._engine.begin() as c:
-            held = select(_files.c.document).where(_files.c.document.is_not(None))
-            gone = list(c.execute(select(_documents.c.id).where(_documents.c.id.not_in(held))).scalars())
-            for document in gone:
-                for chunk, table in ((_chunks.c.id, _chunks), (_pairs.c.chunk, _pairs)):
+            table = schema.documents
+            split = c.execute(select(table.c.split).where(table.c.id == document.id)).scalar()
+            put(
+                c, table,
+                asdict(reading) | {
+                    "id": document.id, "source": document.source, "title": document.title,
+                    "metadata": json.dumps(dict(document.metadata)), "split": split,
+                },
+            )  # fmt: skip
+            c.execute(delete(schema.pages).where(schema.pages.c.document == document.id))
+            for page in pages:
+                c.execute(insert(schema.pages).values(**_page_row(page)))
+            _put_chunks(c, document.id, chunks)
+            _put_facets(c, document.id, facets)
+            _put_pairs(c, pairs, lost)
+            put(c, schema.files, asdict(file))
+
+    def store_chunks(
+        self,
+        document: str,
+        recipe: str,
+        chunks: Sequence[Chunk],
+        pairs: Iterable[QAPair],
+        lost: Iterable[tuple[str, str]],
+    ) -> None:
+        """A document's pages, cut anew. Its facets are due again."""
+        with self._engine.begin() as c:
+            changed = {"chunk_recipe": recipe, "facet_recipe": ""}
+            c.execute(update(schema.documents).where(schema.documents.c.id == document).values(**changed))
+            _put_chunks(c, document, chunks)
+            _put_pairs(c, pairs, lost)
+
+    def store_facets(self, document: str, recipe: str, facets: Iterable[FacetRow], keep: Sequence[str] = ()) -> None:
+        """A document's facets, in place of those it had but for the names in ``keep``."""
+        with self._engine.begin() as c:
+            changed = {"facet_recipe": recipe}
+            c.execute(update(schema.documents).where(schema.documents.c.id == document).values(**changed))
+            _put_facets(c, document, facets, keep)
+
+    def add_facets(self, facets: Iterable[tuple[str, str, str, str]]) -> None:
+        """More facets, as (document, chunk, name, value)."""
+        with self._engine.begin() as c:
+            for document, chunk, name, value in facets:
+                put(c, schema.facets, {"document": document, "chunk": chunk, "name": name, "value": value})
+
+    def drop_facet(self, name: str) -> None:
+        """Forget all values of a facet."""
+        with self._engine.begin() as c:
+            c.execute(delete(schema.facets).where(schema.facets.c.name == name))
+
+    def facets(self, document: str | None = None) -> list[tuple[str, str, str, str]]:
+        """(document, chunk, name, value) of all or of one document; chunk is "" for the document's own."""
+        query = select(schema.facets).order_by(*schema.facets.primary_key)
+        if document is not None:
+            query = query.where(schema.facets.c.document == document)
+        with self._engine.connect() as c:
+            return [(r.document, r.chunk, r.name, r.value) for r in c.execute(query)]
+
+    def facet_values(self) -> dict[str, dict[str, int]]:
+        """How many chunks and documents have each value of each facet."""
+        f = schema.facets.c
+        query = (
+            select(f.name, f.value, func.count())
+            .where(f.value != "", f.name.not_like("\\_%", escape="\\"))
+            .group_by(f.name, f.value)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._engine.connect() as c:
+            for name, value, count in c.execute(query.order_by(f.name, func.count().desc(), f.value)):
+                found.setdefault(name, {})[value] = count
+        return found
+
+    def chunks_where(self, facets: Mapping[str, Sequence[str]]) -> set[str]:
+        """Ids of the chunks that have, themselves or by their document, one of the values of every facet named.
+
+        A date stands for all that lie in it: "2022" for "2022-06-30" too.
+        """
+        f, k = schema.facets.c, schema.chunks.c
+        query = select(k.id)
+        for name, values in facets.items():
+            dates = [f.value.startswith(value, autoescape=True) for value in values] if name == "date" else []
+            fit = or_(f.value.in_(values), *dates)
+            fits = select(f.chunk).where(f.name == name, fit)
+            whole = select(f.document).where(f.name == name, fit, f.chunk == "")
+            query = query.where(or_(k.id.in_(fits), k.document.in_(whole)))
+        with self._engine.connect() as c:
+            return set(c.execute(query).scalars())
+
+    def relate(self, kind: str, rows: Iterable[tuple[str, str, float]]) -> None:
+        """What ties documents of this catalogue: (document, other document, score), in place of what was known."""
+        with self._engine.begin() as c:
+            c.execute(delete(schema.relations).where(schema.relations.c.kind == kind))
+            for document, other, score in rows:
+                row = {"document": document, "kind": kind, "other": other, "score": score}
+                c.execute(insert(schema.relations).values(**row))
+
+    def relations(self, kind: str) -> list[tuple[str, str, float]]:
+        r = schema.relations.c
+        query = select(r.document, r.other, r.score).where(r.kind == kind).order_by(r.document, r.other)
+        with self._engine.connect() as c:
+            return [(row[0], row[1], row[2]) for row in c.execute(query)]
+
+    def remove_documents(self, ids: Sequence[str]) -> None:
+        """Delete documents with their files, pages, chunks, facets, pairs and what was asked about them.
+
+        Cached answers go too, all of them, since any may quote what is deleted; adapters and other artefacts whose
+        manifest names one of the documents are marked with ``deleted_documents``.
+        """
+        if not ids:
+            return
+        with self._engine.begin() as c:
+            for document in ids:
+                for chunk, table in ((schema.chunks.c.id, schema.chunks), (schema.pairs.c.chunk, schema.pairs)):
                     asked = select(chunk).where(table.c.document == document)
-                    c.execute(delete(_drafted).where(_drafted.c.chunk.in_(asked)))
-                    c.execute(delete(_rejections).where(_rejections.c.chunk.in_(asked)))
-                _forget(c, document)
-                c.execute(delete(_pairs).where(_pairs.c.document == document))
-            return gone
+                    for record in (schema.drafted, schema.rejections):
+                        c.execute(delete(record).where(record.c.chunk.in_(asked)))
+                for table in (schema.pages, schema.chunks, schema.facets, schema.pairs, schema.files):
+                    c.execute(delete(table).where(table.c.document == document))
+                r = schema.relations.c
+                c.execute(delete(schema.relations).where(or_(r.document == document, r.other == document)))
+                c.execute(delete(schema.documents).where(schema.documents.c.id == document))
+            c.execute(delete(schema.answers))
+            for row in c.execute(select(schema.artefacts)).all():
+                manifest = json.loads(row.manifest)
+                gone = sorted(set(manifest.get("documents", ())) & set(ids))
+                if gone:
+                    manifest["deleted_documents"] = sorted({*manifest.get("deleted_documents", ()), *gone})
+                    put(c, schema.artefacts, row._asdict() | {"manifest": json.dumps(manifest)})
 
     def documents(self) -> list[Document]:
+        d = schema.documents
         with self._engine.connect() as c:
-            rows = c.execute(select(_documents).order_by(_documents.c.source, _documents.c.id))
+            rows = c.execute(select(d).order_by(d.c.source, d.c.id))
             return [Document(r.id, r.source, r.title, json.loads(r.metadata)) for r in rows]
+
+    def sizes(self) -> dict[str, tuple[int, int, str]]:
+        """Of each document: its pages, its chunks, and the readers that gave its pages."""
+        p, k = schema.pages.c, schema.chunks.c
+        with self._engine.connect() as c:
+            chunks = {r[0]: r[1] for r in c.execute(select(k.document, func.count()).group_by(k.document))}
+            counts: dict[str, dict[str, int]] = {}
+            for document, reader, number in c.execute(
+                select(p.document, p.reader, func.count()).group_by(p.document, p.reader).order_by(p.reader)
+            ):
+                counts.setdefault(document, {})[reader] = number
+        return {d: (sum(by.values()), chunks.get(d, 0), " ".join(by)) for d, by in counts.items()}
 
     def splits(self) -> dict[str, str | None]:
         """The split that each document was given, None before ``qa`` ran."""
         with self._engine.connect() as c:
-            return {r.id: r.split for r in c.execute(select(_documents.c.id, _documents.c.split))}
+            return {r.id: r.split for r in c.execute(select(schema.documents.c.id, schema.documents.c.split))}
 
     def record_splits(self, splits: Mapping[str, str]) -> None:
         with self._engine.begin() as c:
             for document, split in splits.items():
-                c.execute(update(_documents).where(_documents.c.id == document).values(split=split))
+                c.execute(update(schema.documents).where(schema.documents.c.id == document).values(split=split))
 
     def page(self, document: str, number: int) -> Page:
         """Raises KeyError if there is no such page."""
+        p = schema.pages
         with self._engine.connect() as c:
-            row = c.execute(
-                select(_pages).where(_pages.c.document == document, _pages.c.number == number)
-            ).one_or_none()
+            row = c.execute(select(p).where(p.c.document == document, p.c.number == number)).one_or_none()
         if row is None:
             raise KeyError((document, number))
-        return Page(row.document, row.number, row.label, row.text, row.reader)
+        return _page(row)
+
+    def pages(self, document: str) -> list[Page]:
+        """A document's pages in order."""
+        p = schema.pages
+        with self._engine.connect() as c:
+            return [_page(row) for row in c.execute(select(p).where(p.c.document == document).order_by(p.c.number))]
 
     def chunks(self, document: str | None = None) -> list[Chunk]:
         """All chunks, or those of one document, in reading order."""
-        query = select(_chunks).order_by(_chunks.c.document, _chunks.c.ordinal)
+        return list(self.iter_chunks(document))
+
+    def iter_chunks(self, document: str | None = None) -> Iterator[Chunk]:
+        """As ``chunks``, but a few at a time in memory."""
+        query = select(schema.chunks).order_by(schema.chunks.c.document, schema.chunks.c.ordinal)
         if document is not None:
-            query = query.where(_chunks.c.document == document)
+            query = query.where(schema.chunks.c.document == document)
         with self._engine.connect() as c:
-            return [
-                Chunk(
-                    r.id, r.document, tuple(Span(*s) for s in json.loads(r.spans)), r.text,
-                    tuple(json.loads(r.heading)), r.context,
-                )
-                for r in c.execute(query)
-            ]  # fmt: skip
+            for row in c.execution_options(yield_per=_BATCH).execute(query):
+                yield _chunk(row)
+
+    def chunks_by_id(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        """Those of the chunks that are there."""
+        found: dict[str, Chunk] = {}
+        with self._engine.connect() as c:
+            for part in _parts(ids):
+                rows = c.execute(select(schema.chunks).where(schema.chunks.c.id.in_(part)))
+                found.update((row.id, _chunk(row)) for row in rows)
+        return found
 
     # -- question-answer pairs
 
     def drafted(self) -> set[tuple[str, str]]:
         """(chunk, source id) of every chunk that a source has been asked about."""
         with self._engine.connect() as c:
-            return {(r.chunk, r.source) for r in c.execute(select(_drafted.c.chunk, _drafted.c.source))}
+            return {(r.chunk, r.source) for r in c.execute(select(schema.drafted.c.chunk, schema.drafted.c.source))}
 
     def store_pairs(
         self, chunk: str, source: str, pairs: Iterable[QAPair], rejections: Iterable[tuple[str, str]]
@@ -263,24 +347,25 @@ class Catalog:
             kept = 0
             for pair in pairs:
                 kept += 1
-                row = {"id": pair.id, "document": pair.document, "split": pair.split, "chunk": pair.chunk}
-                _put(c, _pairs, row | {"body": json.dumps(asdict(pair))})
+                put(c, schema.pairs, _pair_row(pair))
             for reason, detail in rejections:
-                c.execute(insert(_rejections).values(chunk=chunk, source=source, reason=reason, detail=detail))
-            _put(c, _drafted, {"chunk": chunk, "source": source, "kept": kept})
+                c.execute(insert(schema.rejections).values(chunk=chunk, source=source, reason=reason, detail=detail))
+            put(c, schema.drafted, {"chunk": chunk, "source": source, "kept": kept})
 
-    def pairs(self, split: str | None = None) -> list[QAPair]:
-        """All pairs, or those of one split, in the order of their ids."""
-        query = select(_pairs.c.body).order_by(_pairs.c.id)
+    def pairs(self, split: str | None = None, document: str | None = None) -> list[QAPair]:
+        """All pairs, or those of one split or document, in the order of their ids."""
+        query = select(schema.pairs.c.body).order_by(schema.pairs.c.id)
         if split is not None:
-            query = query.where(_pairs.c.split == split)
+            query = query.where(schema.pairs.c.split == split)
+        if document is not None:
+            query = query.where(schema.pairs.c.document == document)
         with self._engine.connect() as c:
             return [_pair(json.loads(body)) for body in c.execute(query).scalars()]
 
     def rejections(self) -> dict[tuple[str, str], int]:
         """How many drafts were rejected, by (source id, reason)."""
-        query = select(_rejections.c.source, _rejections.c.reason, func.count()).group_by(
-            _rejections.c.source, _rejections.c.reason
+        query = select(schema.rejections.c.source, schema.rejections.c.reason, func.count()).group_by(
+            schema.rejections.c.source, schema.rejections.c.reason
         )
         with self._engine.connect() as c:
             return {(r[0], r[1]): r[2] for r in c.execute(query)}
@@ -291,13 +376,18 @@ class Catalog:
         """Record an index version or adapter; with ``activate`` it becomes the one in use, in the same transaction."""
         with self._engine.begin() as c:
             if activate:
-                c.execute(update(_artefacts).where(_artefacts.c.kind == kind).values(active=False))
+                c.execute(update(schema.artefacts).where(schema.artefacts.c.kind == kind).values(active=False))
             row = {"kind": kind, "id": id, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-            _put(c, _artefacts, row | {"active": activate, "manifest": json.dumps(manifest)})
+            put(c, schema.artefacts, row | {"active": activate, "manifest": json.dumps(manifest)})
+
+    def deactivate(self, kind: str) -> None:
+        """None of this kind is in use any more."""
+        with self._engine.begin() as c:
+            c.execute(update(schema.artefacts).where(schema.artefacts.c.kind == kind).values(active=False))
 
     def artefacts(self, kind: str) -> list[Artefact]:
         """Oldest first."""
-        query = select(_artefacts).where(_artefacts.c.kind == kind).order_by(_artefacts.c.created)
+        query = select(schema.artefacts).where(schema.artefacts.c.kind == kind).order_by(schema.artefacts.c.created)
         with self._engine.connect() as c:
             return [Artefact(r.kind, r.id, r.created, r.active, json.loads(r.manifest)) for r in c.execute(query)]
 
@@ -309,103 +399,74 @@ class Catalog:
     def answer(self, key: str) -> dict[str, Any] | None:
         """A cached answer as JSON, by the hash of everything that decides it."""
         with self._engine.connect() as c:
-            body = c.execute(select(_answers.c.body).where(_answers.c.key == key)).scalar()
+            body = c.execute(select(schema.answers.c.body).where(schema.answers.c.key == key)).scalar()
             return None if body is None else dict(json.loads(body))
 
     def store_answer(self, key: str, body: Mapping[str, Any]) -> None:
         with self._engine.begin() as c:
-            _put(c, _answers, {"key": key, "body": json.dumps(body)})
+            put(c, schema.answers, {"key": key, "body": json.dumps(body)})
 
     def rate(self, stage: str) -> float | None:
         """Items per second that a stage last reached on this machine, None before its first run."""
         with self._engine.connect() as c:
-            return c.execute(select(_rates.c.per_second).where(_rates.c.stage == stage)).scalar()
+            return c.execute(select(schema.rates.c.per_second).where(schema.rates.c.stage == stage)).scalar()
 
     def record_rate(self, stage: str, per_second: float) -> None:
         with self._engine.begin() as c:
-            _put(c, _rates, {"stage": stage, "per_second": per_second})
+            put(c, schema.rates, {"stage": stage, "per_second": per_second})
 
     def counts(self) -> dict[str, int]:
         """Rows of each kind, for ``status``."""
-        tables = {"documents": _documents, "pages": _pages, "chunks": _chunks, "pairs": _pairs}
+        tables = {"documents": schema.documents, "pages": schema.pages, "chunks": schema.chunks, "pairs": schema.pairs}
         with self._engine.connect() as c:
             return {name: c.execute(select(func.count()).select_from(t)).scalar_one() for name, t in tables.items()}
 
 
-def migrate(engine: Engine, path: Path, *, write: bool, steps: Sequence[Callable[[Connection], None]] = ()) -> None:
-    """Bring the catalogue to this version, step by step, each in its own transaction.
-
-    Raises WorkspaceError if it is of a newer version, or of an older one and may not be written.
-    """
-    steps = steps or MIGRATIONS
-    with engine.connect() as c:
-        version = _schema(c)
-    if version > len(steps):
-        raise WorkspaceError(
-            f"{path} was written by a newer Fieldguide (schema {version}, this one knows {len(steps)}); update it."
-        )
-    if version < len(steps) and not write:
-        raise WorkspaceError(f"{path} is of an older version and read-only; open it once where it can be written.")
-    for number in range(version, len(steps)):
-        with engine.begin() as c:
-            if c.dialect.name == "sqlite":
-                c.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none before CREATE or ALTER
-            if _schema(c) == number:  # else another process was faster
-                steps[number](c)
-                _put(c, _info, {"key": "schema", "value": str(number + 1)})
+def _parts(values: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(values)
+    yield from (listed[start : start + _BATCH] for start in range(0, len(listed), _BATCH))
 
 
-def _schema(c: Connection) -> int:
-    if not inspect(c).has_table("info"):
-        return 0
-    return int(c.execute(select(_info.c.value).where(_info.c.key == "schema")).scalar() or 0)
+def _put_chunks(c: Connection, document: str, chunks: Sequence[Chunk]) -> None:
+    """The chunks in place of those that the document had; facets of those that are gone go with them."""
+    table = schema.chunks
+    c.execute(delete(table).where(table.c.document == document))
+    if chunks:
+        c.execute(insert(table), [_chunk_row(chunk, n) for n, chunk in enumerate(chunks)])
+    left = select(table.c.id).where(table.c.document == document)
+    f = schema.facets.c
+    c.execute(delete(schema.facets).where(f.document == document, f.chunk != "", f.chunk.not_in(left)))
 
 
-def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
+def _put_facets(c: Connection, document: str, facets: Iterable[FacetRow], keep: Sequence[str] = ()) -> None:
+    f = schema.facets.c
+    c.execute(delete(schema.facets).where(f.document == document, f.name.not_in(keep)))
+    rows = [{"document": document, "chunk": chunk, "name": name, "value": v} for chunk, name, v in set(facets)]
+    if rows:
+        c.execute(insert(schema.facets), rows)
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
+def _put_pairs(c: Connection, pairs: Iterable[QAPair], lost: Iterable[tuple[str, str]]) -> None:
+    for pair in pairs:
+        put(c, schema.pairs, _pair_row(pair))
+    for pair_id, detail in lost:
+        chunk = c.execute(select(schema.pairs.c.chunk).where(schema.pairs.c.id == pair_id)).scalar()
+        c.execute(delete(schema.pairs).where(schema.pairs.c.id == pair_id))
+        row = {"chunk": chunk, "source": "re-anchoring", "reason": LOST, "detail": detail}
+        c.execute(insert(schema.rejections).values(**row))
 
 
-_LITTLE = 2**20
+def _page_row(page: Page) -> dict[str, Any]:
+    return {
+        "document": page.document, "number": page.number, "label": page.label, "text": page.text,
+        "reader": page.reader, "text_hash": page.text_hash, "confidence": page.confidence,
+        "blocks": json.dumps([[b.kind, b.start, b.end, b.level, b.head] for b in page.blocks]),
+    }  # fmt: skip
 
 
-def _on_error(path: Path, context: ExceptionContext) -> None:
-    """A full or failing disk is the user's to mend: one sentence in place of SQLAlchemy's error."""
-    code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _LITTLE:
-        code = sqlite3.SQLITE_FULL  # that is how the write-ahead log says it
-    if code == sqlite3.SQLITE_FULL:
-        raise WorkspaceError(
-            f"The disk that holds {path} is full: make room and run it again; finished work is kept, and nothing "
-            "half-written is."
-        ) from None
-    if code == sqlite3.SQLITE_BUSY:
-        raise WorkspaceError(f"{path} is being written to by another process; try again when that has ended.") from None
-    if code == sqlite3.SQLITE_IOERR:
-        raise WorkspaceError(
-            f"The disk that holds {path} cannot be read or written ({context.original_exception}): mend that and "
-            "run it again."
-        ) from None
-
-
-def _put(c: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert or replace by primary key."""
-    c.execute(delete(table).where(*(column == row[column.name] for column in table.primary_key)))
-    c.execute(insert(table).values(**row))
-
-
-def _forget(c: Connection, document: str) -> None:
-    c.execute(delete(_documents).where(_documents.c.id == document))
-    c.execute(delete(_pages).where(_pages.c.document == document))
-    c.execute(delete(_chunks).where(_chunks.c.document == document))
+def _page(row: Row[Any]) -> Page:
+    blocks = tuple(Block(*block) for block in json.loads(row.blocks))
+    return Page(row.document, row.number, row.label, row.text, row.reader, blocks, row.confidence)
 
 
 def _chunk_row(chunk: Chunk, ordinal: int) -> dict[str, Any]:
@@ -413,6 +474,16 @@ def _chunk_row(chunk: Chunk, ordinal: int) -> dict[str, Any]:
         "id": chunk.id, "document": chunk.document, "ordinal": ordinal, "text": chunk.text, "context": chunk.context,
         "spans": json.dumps([[s.page, s.start, s.end] for s in chunk.spans]), "heading": json.dumps(chunk.heading),
     }  # fmt: skip
+
+
+def _chunk(row: Row[Any]) -> Chunk:
+    spans = tuple(Span(*span) for span in json.loads(row.spans))
+    return Chunk(row.id, row.document, spans, row.text, tuple(json.loads(row.heading)), row.context)
+
+
+def _pair_row(pair: QAPair) -> dict[str, Any]:
+    row = {"id": pair.id, "document": pair.document, "split": pair.split, "chunk": pair.chunk}
+    return row | {"body": json.dumps(asdict(pair))}
 
 
 def _pair(body: dict[str, Any]) -> QAPair:

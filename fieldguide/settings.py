@@ -36,10 +36,10 @@ class Models(_Section):
 
 
 class Ingest(_Section):
-    """Reading PDFs and cutting them into chunks."""
+    """Reading files and cutting them into chunks."""
 
     chunk_tokens: int = Field(128, ge=16, le=8192, description="size of a chunk, in tokens of the embedder")
-    chunk_overlap: int = Field(16, ge=0, le=4096, description="tokens that a chunk shares with the one before")
+    chunk_overlap: int = Field(16, ge=0, le=4096, description="tokens that a chunk may share with the one before")
 
     @field_validator("chunk_overlap")
     @classmethod
@@ -48,11 +48,42 @@ class Ingest(_Section):
             raise ValueError("must be smaller than chunk_tokens")
         return value
 
-    context_line: bool = Field(True, description="index and show each chunk with a line that names its document")
-    file_seconds: float = Field(120.0, gt=0, le=86400, description="time limit for reading one file")
+    strategy: Literal["structure", "recursive", "character", "tokens"] = Field(
+        "structure", description="cut by section, paragraph, sentence; the others are LangChain's splitters"
+    )
+    context_line: bool = Field(True, description="index and show each chunk with a line that names its place")
+    ocr: Literal["auto", "off"] = Field("auto", description="auto: read pages without usable text with Tesseract")
+    ocr_language: str = Field("eng", description='languages for Tesseract, such as "eng+deu"')
+    ocr_dpi: int = Field(300, ge=72, le=1200, description="resolution at which pages are read by OCR")
+    ocr_page_seconds: float = Field(60.0, gt=0, le=86400, description="time limit for OCR of one page")
+    keyfile: str = Field("", description="file of passwords, a line each: PATTERN=PASSWORD; see FIELDGUIDE_PASSWORDS")
+    workers: int = Field(0, ge=0, le=256, description="files that are read at a time; 0 = one for each core")
+    file_seconds: float = Field(120.0, gt=0, le=86400, description="time limit for reading one file, without OCR")
     file_memory_mb: int = Field(4096, ge=256, description="memory limit for reading one file")
     max_file_mb: int = Field(500, ge=1, description="larger files are not opened")
     max_pages: int = Field(5000, ge=1, description="files with more pages are not read")
+    originals: Literal["link", "copy", "none"] = Field(
+        "link", description="keep each file in the workspace: hard link where the disk can, else copy; or a copy"
+    )
+    near_duplicates: Literal["report", "leave out", "off"] = Field(
+        "report", description="documents that nearly equal an earlier one: tell, or leave out of the index"
+    )
+    near_duplicate_similarity: float = Field(0.9, gt=0, le=1, description="share of 5-word runs that makes it one")
+    supersede: bool = Field(False, description="prefer the newest of several documents with one title or name")
+
+
+class Facets(_Section):
+    """What documents and chunks can be told apart by, beside their text."""
+
+    builtin: tuple[Literal["language", "date", "place", "organisation"], ...] = Field(
+        ("language", "date", "place", "organisation"), description="facets that are found without any model"
+    )
+    patterns: dict[str, str] = Field(
+        default_factory=dict, description='facets of your own: name = "regular expression", first group = the value'
+    )
+    generated: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description='facets that the generator picks: name = ["value", "value"]'
+    )
 
 
 class Index(_Section):
@@ -143,6 +174,7 @@ class Settings(BaseSettings):
 
     models: Models = Models()
     ingest: Ingest = Ingest()
+    facets: Facets = Facets()
     index: Index = Index()
     questions: Questions = Questions()
     retrieval: Retrieval = Retrieval()
@@ -261,8 +293,12 @@ def template(values: Mapping[str, Mapping[str, Any]] | None = None) -> str:
             section = holder
             out.append(f"\n[{section}]\n")
         given = (values or {}).get(holder, {}).get(key)
-        value = info.default if given is None else given
-        if isinstance(value, tuple):
-            value = list(value)
-        out.append(f"{'# ' if given is None else ''}{key} = {json.dumps(value)}  # {info.description}\n")
+        value = info.get_default(call_default_factory=True) if given is None else given
+        out.append(f"{'# ' if given is None else ''}{key} = {_toml(value)}  # {info.description}\n")
     return "".join(out)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }" if value else "{}"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -33,15 +33,40 @@ class Document:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+BlockKind = Literal["heading", "paragraph", "list", "table", "caption", "header", "footer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A structural unit: characters ``start`` to ``end`` of a page's text.
+
+    ``level`` is a heading's depth from 1 (0 for other kinds). A table is written one row a line, each row with its
+    label and its cells under their column's name; ``head`` is where its header rows end (``start`` if it has none).
+    "header" and "footer" are what the page repeats at its edges: kept on the page, left out of chunks.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    head: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page as a reader gave it. ``number`` counts from 1; ``label`` is the printed one ("iv", "12")."""
+    """One page as a reader gave it. ``number`` counts from 1; ``label`` is the printed one ("iv", "12").
+
+    ``blocks`` are in reading order, do not overlap, and together hold all of the text but white space (empty: the
+    structure is not known). ``confidence`` is the mean word confidence of OCR, 0 to 1; None for text that was there.
+    """
 
     document: str
     number: int
     label: str
     text: str
     reader: str
+    blocks: tuple[Block, ...] = ()
+    confidence: float | None = None
 
     @property
     def text_hash(self) -> str:
@@ -93,6 +118,9 @@ class Chunk:
             offset += length + len(PAGE_BREAK)
         return tuple(found)
 
+
+SUPERSEDED, NEAR_DUPLICATE = "superseded by", "near duplicate of"
+"""How one document may relate to another in the catalogue."""
 
 PAGE_BREAK = "\n\n"
 """Stands between two pages' texts where a chunk runs over a page's end."""

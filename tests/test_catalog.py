@@ -11,13 +11,15 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from fieldguide import catalog as catalog_module
-from fieldguide.catalog import MIGRATIONS, Catalog, FileRecord, migrate
+from fieldguide import schema
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.errors import WorkspaceError
-from fieldguide.types import Chunk, Document, Evidence, Page, QAPair, Span
+from fieldguide.schema import MIGRATIONS, migrate
+from fieldguide.types import Block, Chunk, Document, Evidence, Page, QAPair, Span
 
 DOCUMENT = Document("d1", "/shelf/a.pdf", "Tïtle", {"Author": "A. B.", "Title": "Tïtle"})
 PAGES = (
-    Page("d1", 1, "iv", "first page\n\x1c ✈", "r1"),
+    Page("d1", 1, "iv", "first page\n\x1c ✈", "r1", (Block("heading", 0, 10, 2), Block("table", 11, 14, 0, 12)), 0.75),
     Page("d1", 2, "1", "", "r1"),
     Page("d1", 10, "9", "tenth", "r1"),
 )
@@ -39,8 +41,12 @@ def catalog(tmp_path):
     opened.close()
 
 
-def store(catalog, document=DOCUMENT, recipe="recipe", pages=PAGES, chunks=CHUNKS, file=FILE):
-    catalog.store_document(document, recipe, pages, chunks, file)
+READING = Reading("recipe", "chunked", "faceted", "read in part", "page 2: torn", True, "2008-01", "ab12")
+FACETS = [("", "language", "en"), ("z", "place", "Elyria, OH"), ("z", "place", "Ohio"), ("a", "place", "Ohio")]
+
+
+def store(catalog, document=DOCUMENT, recipe="recipe", pages=PAGES, chunks=CHUNKS, file=FILE, **more):
+    catalog.store_document(document, replace(READING, recipe=recipe), pages, chunks, file, **more)
 
 
 def test_everything_comes_back_as_it_was_stored(catalog, tmp_path):
@@ -52,7 +58,8 @@ def test_everything_comes_back_as_it_was_stored(catalog, tmp_path):
     catalog.close()
     again = Catalog.open(tmp_path / "catalog.sqlite")
     assert again.documents() == [DOCUMENT]
-    assert again.recipe("d1") == "recipe"
+    assert again.readings() == {"d1": READING}
+    assert tuple(again.pages("d1")) == PAGES
     assert tuple(again.page("d1", page.number) for page in PAGES) == PAGES
     assert again.chunks() == again.chunks("d1") == list(CHUNKS)  # in reading order, not in that of their ids
     assert again.files() == {"/shelf/a.pdf": FILE}
@@ -70,7 +77,8 @@ def test_everything_comes_back_as_it_was_stored(catalog, tmp_path):
 def test_what_is_not_there(catalog):
     with pytest.raises(KeyError):
         catalog.page("d1", 1)
-    assert (catalog.recipe("d1"), catalog.answer("k"), catalog.rate("r"), catalog.active("index")) == (None,) * 4
+    assert (catalog.answer("k"), catalog.rate("r"), catalog.active("index")) == (None,) * 3
+    assert (catalog.readings(), catalog.pages("d1"), catalog.sizes(), catalog.facet_values()) == ({}, [], {}, {})
 
 
 def test_a_new_reading_replaces_the_old_one_and_keeps_the_split_and_pairs(catalog):
@@ -80,7 +88,7 @@ def test_a_new_reading_replaces_the_old_one_and_keeps_the_split_and_pairs(catalo
     page, chunk = Page("d1", 1, "1", "new text", "r2"), Chunk("n", "d1", (Span(1, 0, 8),), "new text")
     store(catalog, replace(DOCUMENT, title="New"), "recipe 2", (page,), (chunk,))
     assert [d.title for d in catalog.documents()] == ["New"]
-    assert catalog.recipe("d1") == "recipe 2"
+    assert catalog.readings()["d1"].recipe == "recipe 2"
     assert catalog.page("d1", 1) == page
     with pytest.raises(KeyError):
         catalog.page("d1", 10)
@@ -97,7 +105,7 @@ def test_a_reading_that_fails_changes_nothing(catalog):
         raise OSError("torn")
 
     with pytest.raises(OSError, match="torn"):
-        catalog.store_document(replace(DOCUMENT, title="New"), "recipe 2", pages(), (), FILE)
+        catalog.store_document(replace(DOCUMENT, title="New"), Reading("recipe 2"), pages(), (), FILE)
     assert catalog.documents() == [DOCUMENT]
     assert catalog.page("d1", 1) == PAGES[0]
     assert catalog.chunks() == list(CHUNKS)
@@ -111,7 +119,7 @@ def test_a_pair_or_draft_stored_again_is_replaced(catalog):
     assert catalog.drafted() == {("a", "rules-1")}
 
 
-def test_orphans_go_with_their_pairs_and_may_be_asked_again(catalog):
+def test_deleted_documents_go_with_all_made_from_them_and_mark_adapters(catalog):
     store(catalog)
     store(
         catalog, replace(DOCUMENT, id="d2"), pages=(), chunks=(Chunk("c2", "d2", (), "x"),),
@@ -120,14 +128,93 @@ def test_orphans_go_with_their_pairs_and_may_be_asked_again(catalog):
     kept = replace(PAIR, id="p2", document="d2", chunk="c2")
     catalog.store_pairs("a", "rules-1", [PAIR], [("too long", "")])
     catalog.store_pairs("c2", "rules-1", [kept], [("vague", "")])
-    assert catalog.remove_orphans() == []
-    catalog.record_file(FileRecord("/shelf/a.pdf", None, 0, "empty", "the file has no bytes"))
-    assert catalog.remove_orphans() == ["d1"]
+    catalog.relate("near duplicate of", [("d2", "d1", 0.95)])
+    catalog.store_answer("k", {"text": "quotes d1"})
+    catalog.add_artefact("adapter", "x", {"documents": ["d1", "d2"]}, activate=True)
+    catalog.add_artefact("adapter", "y", {"documents": ["d2"]}, activate=False)
+    catalog.remove_documents([])
+    assert catalog.answer("k") is not None
+    catalog.remove_documents(["d1"])
+    assert (catalog.answer("k"), catalog.relations("near duplicate of")) == (None, [])
+    marked = {a.id: a.manifest.get("deleted_documents") for a in catalog.artefacts("adapter")}
+    assert marked == {"x": ["d1"], "y": None}
+    assert catalog.active("adapter").id == "x"
+    assert list(catalog.files()) == ["/shelf/b.pdf"]
     assert [d.id for d in catalog.documents()] == ["d2"]
     assert [c.id for c in catalog.chunks()] == ["c2"]
     assert catalog.pairs() == [kept]
     assert catalog.drafted() == {("c2", "rules-1")}
     assert catalog.rejections() == {("rules-1", "vague"): 1}
+
+
+def test_facets_of_documents_and_chunks_choose_chunks(catalog):
+    store(catalog, facets=FACETS)
+    store(
+        catalog, replace(DOCUMENT, id="d2"), pages=(), chunks=(Chunk("c2", "d2", (), "x"),),
+        file=FileRecord("/shelf/b.pdf", "d2", 9, "read", ""), facets=[("", "language", "de"), ("c2", "place", "Ohio")],
+    )  # fmt: skip
+    assert catalog.facets("d2") == [("d2", "", "language", "de"), ("d2", "c2", "place", "Ohio")]
+    assert catalog.facet_values() == {"language": {"de": 1, "en": 1}, "place": {"Ohio": 3, "Elyria, OH": 1}}
+    assert catalog.chunks_where({"language": ["en"]}) == {"z", "a"}
+    assert catalog.chunks_where({"place": ["Ohio"]}) == {"z", "a", "c2"}
+    assert catalog.chunks_where({"place": ["Elyria, OH", "Rome"], "language": ["en"]}) == {"z"}
+    assert catalog.chunks_where({"place": ["Rome"]}) == set()
+    catalog.add_facets([("d1", "z", "date", "2022-06-30")])
+    assert catalog.chunks_where({"date": ["2022"]}) == {"z"}
+    assert catalog.chunks_where({"date": ["20_2"]}) == catalog.chunks_where({"date": ["2023"]}) == set()
+    catalog.drop_facet("date")
+    catalog.add_facets([("d1", "z", "topic", "wing"), ("d1", "z", "_note", "r")])
+    assert catalog.facet_values()["topic"] == {"wing": 1}
+    assert "_note" not in catalog.facet_values()
+    catalog.store_facets("d1", "new", [("", "language", "fr")], keep=["topic"])
+    assert catalog.facets("d1") == [("d1", "", "language", "fr"), ("d1", "z", "topic", "wing")]
+    assert catalog.readings()["d1"].facet_recipe == "new"
+    catalog.drop_facet("topic")
+    assert catalog.facets("d1") == [("d1", "", "language", "fr")]
+
+
+def test_chunks_cut_anew_take_their_pairs_along(catalog):
+    store(catalog, facets=FACETS)
+    lost = replace(PAIR, id="p2", question="Which wing?")
+    catalog.store_pairs("a", "rules-1", [PAIR, lost], [])
+    kept = replace(PAIR, chunk="n")
+    cut = Chunk("n", "d1", (Span(1, 0, 10),), "first page")
+    catalog.store_chunks("d1", "chunked 2", [cut, CHUNKS[0]], [kept], [("p2", "Which wing? | first ✈")])
+    assert catalog.chunks() == [cut, CHUNKS[0]]
+    assert catalog.pairs(document="d1") == [kept]
+    assert catalog.rejections() == {("re-anchoring", "evidence not found when read anew"): 1}
+    assert {chunk for _, chunk, _, _ in catalog.facets("d1")} == {"", "z"}  # those of chunk a went with it
+    assert catalog.readings()["d1"] == replace(READING, chunk_recipe="chunked 2", facet_recipe="")
+    assert catalog.chunks_by_id(["n", "nobody"]) == {"n": cut}
+    assert catalog.sizes() == {"d1": (3, 2, "r1")}
+
+
+def test_a_catalogue_of_the_first_schema_is_migrated(tmp_path):
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(
+        """
+        CREATE TABLE info (key VARCHAR PRIMARY KEY, value TEXT);
+        INSERT INTO info VALUES ('schema', '1');
+        CREATE TABLE files (path VARCHAR PRIMARY KEY, document VARCHAR, bytes INTEGER, status VARCHAR, reason TEXT);
+        INSERT INTO files VALUES ('/shelf/a.pdf', 'd1', 90, 'read', '');
+        CREATE TABLE documents (id VARCHAR PRIMARY KEY, source VARCHAR, title TEXT, metadata TEXT, recipe VARCHAR,
+            split VARCHAR);
+        INSERT INTO documents VALUES ('d1', '/shelf/a.pdf', 'T', '{}', 'r', 'dev');
+        CREATE TABLE pages (document VARCHAR, number INTEGER, label VARCHAR, text TEXT, reader VARCHAR,
+            text_hash VARCHAR, PRIMARY KEY (document, number));
+        INSERT INTO pages VALUES ('d1', 1, '1', 'text', 'pdfium-1', 'h');
+        """
+    )
+    old.commit()
+    old.close()
+    catalog = Catalog.open(path)
+    assert catalog.documents() == [Document("d1", "/shelf/a.pdf", "T")]
+    assert catalog.readings() == {"d1": Reading("r")}
+    assert catalog.pages("d1") == [Page("d1", 1, "1", "text", "pdfium-1")]
+    assert catalog.files() == {"/shelf/a.pdf": FILE}
+    assert (catalog.splits(), catalog.facets()) == ({"d1": "dev"}, [])
+    catalog.close()
 
 
 def test_one_artefact_of_a_kind_is_active(catalog, monkeypatch):
@@ -145,7 +232,7 @@ def test_one_artefact_of_a_kind_is_active(catalog, monkeypatch):
     def torn(*_args):
         raise OSError("torn")
 
-    monkeypatch.setattr(catalog_module, "_put", torn)  # the old one is already switched off when this is called
+    monkeypatch.setattr(catalog_module, "put", torn)  # the old one is already switched off when this is called
     with pytest.raises(OSError, match="torn"):
         catalog.add_artefact("index", "i1", {}, activate=True)
     monkeypatch.undo()
@@ -165,7 +252,7 @@ def steps(log):
         log.append(3)
         c.execute(text("INSERT INTO second VALUES (7)"))
 
-    return (*MIGRATIONS, second, third)
+    return (MIGRATIONS[0], MIGRATIONS[1], second, third)
 
 
 def test_migrations_are_applied_once_and_in_order(tmp_path, monkeypatch):
@@ -173,7 +260,7 @@ def test_migrations_are_applied_once_and_in_order(tmp_path, monkeypatch):
     first = Catalog.open(path)
     store(first)
     first.close()
-    monkeypatch.setattr(catalog_module, "MIGRATIONS", steps(log))
+    monkeypatch.setattr(schema, "MIGRATIONS", steps(log))
     with pytest.raises(WorkspaceError, match="older version and read-only; open it once where it can be written"):
         Catalog.open(path, writable=False)
     for _ in range(2):
@@ -184,7 +271,7 @@ def test_migrations_are_applied_once_and_in_order(tmp_path, monkeypatch):
     assert sqlite3.connect(path).execute("SELECT a FROM second").fetchall() == [(7,)]
     monkeypatch.undo()
     for writable in (True, False):
-        with pytest.raises(WorkspaceError, match=r"newer Fieldguide \(schema 3, this one knows 1\); update it"):
+        with pytest.raises(WorkspaceError, match=r"newer Fieldguide \(schema 4, this one knows 2\); update it"):
             Catalog.open(path, writable=writable)
 
 
@@ -193,12 +280,12 @@ def test_a_migration_that_fails_leaves_nothing_and_is_tried_again(tmp_path):
     engine = create_engine(f"sqlite:///{path}")
 
     def torn(c):
-        steps(log)[1](c)
+        steps(log)[2](c)
         raise RuntimeError("torn")
 
     with pytest.raises(RuntimeError, match="torn"):
-        migrate(engine, path, write=True, steps=(MIGRATIONS[0], torn))
-    assert sqlite3.connect(path).execute("SELECT value FROM info").fetchall() == [("1",)]
+        migrate(engine, path, write=True, steps=(*MIGRATIONS, torn))
+    assert sqlite3.connect(path).execute("SELECT value FROM info").fetchall() == [("2",)]
     migrate(engine, path, write=True, steps=steps(log))
     assert log == [2, 2, 3]
     engine.dispose()
@@ -250,14 +337,15 @@ def test_read_only_sees_what_a_killed_run_left_in_the_log(catalog, tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from fieldguide.catalog import Catalog, FileRecord
-from fieldguide.types import Chunk, Document, Page, Span
+from fieldguide.catalog import Catalog, FileRecord, Reading
+from fieldguide.types import Block, Chunk, Document, Page, Span
 catalog = Catalog.open(Path(sys.argv[1]))
 for n in range(int(sys.argv[2]), 100000):
     name = f"d{n}"
     pages = [Page(name, i, str(i), f"page {i} of {name}", "r") for i in range(1, 41)]
     chunks = [Chunk(f"{name}-{i}", name, (Span(i, 0, 4),), "page") for i in range(1, 41)]
-    catalog.store_document(Document(name, name, name), "r", pages, chunks, FileRecord(name, name, 1, "read", ""))
+    file = FileRecord(name, name, 1, "read", "")
+    catalog.store_document(Document(name, name, name), Reading("r"), pages, chunks, file)
     if n == int(sys.argv[2]):
         print("stored", flush=True)
 """

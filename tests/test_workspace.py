@@ -115,7 +115,7 @@ def test_lock_whose_holder_left_no_name(tmp_path):
 
 def test_read_only_workspace_reads_and_refuses_to_write(tmp_path, monkeypatch):
     catalog = Catalog.open(init_workspace(tmp_path).catalog_file)
-    catalog.record_file(FileRecord("a.pdf", None, 3, "empty", "the file has no bytes"))
+    catalog.record_files([FileRecord("a.pdf", None, 3, "empty", "the file has no bytes")])
     catalog.close()
     monkeypatch.setattr(workspace_module, "_is_writable", lambda folder: False)
     workspace = open_workspace(tmp_path)
@@ -148,7 +148,7 @@ print(workspace.writable, list(Catalog.open(workspace.catalog_file, writable=wor
 
 def test_on_a_disk_mounted_read_only(tmp_path):
     catalog = Catalog.open(init_workspace(tmp_path).catalog_file)
-    catalog.record_file(FileRecord("a.pdf", None, 3, "empty", ""))
+    catalog.record_files([FileRecord("a.pdf", None, 3, "empty", "")])
     catalog.close()
     mounted = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && echo mounted && exec "$2" -c "$3" "$1"'
     command = ["unshare", "-m", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, READ_ONLY]
