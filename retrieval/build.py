@@ -1,4 +1,4 @@
-"""Index versions: building one from the chunks, reusing what the last one holds, and opening the one in use.
+"""Index versions: building one from the chunks, embedding only what is new, and opening the one in use.
 
 A version is a folder with vectors and a manifest that names its inputs by hash. It is never changed once it is
 there; one row in the catalogue makes another version the one in use.
@@ -7,29 +7,31 @@ there; one row in the catalogue makes another version the one in use.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fieldguide import __version__
 from fieldguide.catalog import Catalog
-from fieldguide.errors import IndexMismatch, NotReady
+from fieldguide.errors import IndexMismatch, NotReady, WorkspaceError
 from fieldguide.files import folder_atomically, write_json
 from fieldguide.models.base import Embedder
-from fieldguide.types import Chunk, Progress, content_hash
+from fieldguide.types import Progress, content_hash
+from retrieval.vector_cache import VectorCache
 from retrieval.vectors import VectorStore, open_store
 
 KIND = "index"
-_BATCH = 64
+CACHE = "vectors.sqlite"
+_EMBED = 256  # texts that are embedded before their vectors are on disk
+_ADD = 4096  # vectors that are handed to the store at a time
 
 
 @dataclass(frozen=True, slots=True)
 class IndexVersion:
-    """What was built or found: ``embedded`` chunks are new, ``reused`` were taken over from the version before."""
+    """What was built or found: ``embedded`` chunks are new, ``reused`` had their vectors already."""
 
     id: str
     chunks: int
@@ -37,50 +39,104 @@ class IndexVersion:
     reused: int
 
 
-def chunks_hash(chunks: Sequence[Chunk]) -> str:
-    """Hash of a set of chunks, whatever their order."""
-    return content_hash(*sorted(chunk.id for chunk in chunks))
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A chunk to be indexed: its id, the hash of its indexed text, and that text's length in characters."""
+
+    id: str
+    key: str
+    length: int
 
 
-def build_index(catalog: Catalog, folder: Path, store: str, embedder: Embedder, progress: Progress) -> IndexVersion:
+def chunks_hash(ids: Iterable[str]) -> str:
+    """Hash of a set of chunk ids, whatever their order."""
+    return content_hash(*sorted(ids))
+
+
+def build_index(
+    catalog: Catalog,
+    folder: Path,
+    store: str,
+    embedder: Embedder,
+    progress: Progress,
+    left_out: Collection[str] = (),
+) -> IndexVersion:
     """Make the version that fits the catalogue's chunks, and make it the one in use; nothing to do if it is already.
 
-    Vectors of unchanged chunks are taken over from the version in use if it is of the same embedder.
+    Chunks of the documents ``left_out`` are not indexed. Vectors come from the cache beside the versions wherever
+    the same text was embedded before by the same embedder; new ones are in it as soon as their batch is done, so a
+    killed run goes on where it was. Raises NotReady if there is no chunk.
     """
-    chunks = catalog.chunks()
-    if not chunks:
+    entries = _entries(catalog, left_out)
+    if not entries:
         raise NotReady("There is no text to index; run `fieldguide ingest` on files that can be read.")
-    version = content_hash(store, embedder.id, chunks_hash(chunks))[:16]
+    hashed = chunks_hash(entry.id for entry in entries)
+    version = content_hash(store, embedder.id, hashed)[:16]
     target = folder / version
     known = {a.id: a for a in catalog.artefacts(KIND)}
     if version in known and target.exists():
         if not known[version].active:
             catalog.add_artefact(KIND, version, known[version].manifest, activate=True)
-        return IndexVersion(version, len(chunks), 0, len(chunks))
+        return IndexVersion(version, len(entries), 0, len(entries))
     shutil.rmtree(target, ignore_errors=True)  # left by a run that was killed before its row was written
-    reused = _reusable(catalog, folder, embedder, chunks)
-    fresh = [chunk for chunk in chunks if chunk.id not in reused]
-    vectors = np.zeros((len(chunks), embedder.dimension), dtype=np.float32)
-    row = {chunk.id: n for n, chunk in enumerate(chunks)}
-    for name, vector in reused.items():
-        vectors[row[name]] = vector
-    progress.start("embedding", len(chunks), done=len(chunks) - len(fresh))
-    fresh.sort(key=lambda chunk: len(chunk.indexed_text))
-    for start in range(0, len(fresh), _BATCH):
-        part = fresh[start : start + _BATCH]
-        vectors[[row[chunk.id] for chunk in part]] = embedder.embed([chunk.indexed_text for chunk in part])
-        progress.advance(len(part))
-    manifest = _manifest(version, store, embedder, chunks)
-    with folder_atomically(target) as part_folder:
-        opened = open_store(store, part_folder, embedder.dimension)
-        opened.add([chunk.id for chunk in chunks], vectors)
-        opened.save()
-        opened.close()
-        write_json(part_folder / "manifest.json", manifest)
+    manifest = _manifest(version, store, embedder, len(entries), hashed)
+    cache = VectorCache(folder / CACHE, embedder.id, embedder.dimension)
+    try:
+        fresh = _embed_missing(catalog, entries, cache, embedder, progress)
+        with folder_atomically(target) as part_folder:
+            opened = open_store(store, part_folder, embedder.dimension)
+            for start in range(0, len(entries), _ADD):
+                part = entries[start : start + _ADD]
+                opened.add([entry.id for entry in part], cache.get([entry.key for entry in part]))
+            opened.save()
+            opened.close()
+            write_json(part_folder / "manifest.json", manifest)
+    except sqlite3.OperationalError as error:
+        raise WorkspaceError(f"{folder / CACHE} cannot be written ({error}): mend that and run it again.") from error
+    finally:
+        cache.close()
     before = catalog.active(KIND)
     catalog.add_artefact(KIND, version, manifest, activate=True)
     _clear(folder, keep={version, before.id if before is not None else version})
-    return IndexVersion(version, len(chunks), len(fresh), len(reused))
+    return IndexVersion(version, len(entries), fresh, len(entries) - fresh)
+
+
+def purge_index(catalog: Catalog, folder: Path, left_out: Collection[str] = ()) -> None:
+    """Forget every vector of what is in no chunk any more: earlier versions go, and the cache is cut down."""
+    entries = _entries(catalog, left_out)
+    if not entries:
+        catalog.deactivate(KIND)
+    active = catalog.active(KIND)
+    if folder.exists():
+        _clear(folder, keep={active.id} if active is not None else set())
+    if (folder / CACHE).exists():
+        cache = VectorCache(folder / CACHE, "", 0)
+        cache.keep_only(entry.key for entry in entries)
+        cache.close()
+
+
+def _entries(catalog: Catalog, left_out: Collection[str]) -> list[_Entry]:
+    return [
+        _Entry(chunk.id, content_hash(chunk.indexed_text), len(chunk.indexed_text))
+        for chunk in catalog.iter_chunks()
+        if chunk.document not in left_out
+    ]
+
+
+def _embed_missing(
+    catalog: Catalog, entries: Sequence[_Entry], cache: VectorCache, embedder: Embedder, progress: Progress
+) -> int:
+    """Embed the texts that have no vector, the longest first so that batches hold texts of a length."""
+    known = cache.known()
+    missing = {entry.key: entry for entry in entries if entry.key not in known}
+    waiting = sorted(missing.values(), key=lambda entry: (-entry.length, entry.key))
+    progress.start("embedding", len(entries), done=len(entries) - len(waiting))
+    for start in range(0, len(waiting), _EMBED):
+        part = waiting[start : start + _EMBED]
+        chunks = catalog.chunks_by_id([entry.id for entry in part])
+        cache.put([entry.key for entry in part], embedder.embed([chunks[entry.id].indexed_text for entry in part]))
+        progress.advance(len(part))
+    return len(waiting)
 
 
 def _clear(folder: Path, keep: set[str]) -> None:
@@ -90,23 +146,12 @@ def _clear(folder: Path, keep: set[str]) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _manifest(version: str, store: str, embedder: Embedder, chunks: Sequence[Chunk]) -> dict[str, Any]:
+def _manifest(version: str, store: str, embedder: Embedder, chunks: int, hashed: str) -> dict[str, Any]:
     return {
         "id": version, "store": store, "embedder": embedder.id, "dimension": embedder.dimension,
-        "chunks": len(chunks), "chunks_hash": chunks_hash(chunks), "version": __version__,
+        "chunks": chunks, "chunks_hash": hashed, "version": __version__,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
     }  # fmt: skip
-
-
-def _reusable(catalog: Catalog, folder: Path, embedder: Embedder, chunks: Sequence[Chunk]) -> dict[str, list[float]]:
-    active = catalog.active(KIND)
-    if active is None or active.manifest["embedder"] != embedder.id or not (folder / active.id).exists():
-        return {}
-    store = open_store(active.manifest["store"], folder / active.id, embedder.dimension)
-    try:
-        return store.vectors([chunk.id for chunk in chunks])
-    finally:
-        store.close()
 
 
 def open_index(catalog: Catalog, folder: Path, embedder: Embedder) -> tuple[str, VectorStore]:

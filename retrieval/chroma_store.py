@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,24 +56,32 @@ class ChromaStore:
             self._collection.upsert(ids=part, embeddings=[vectors[latest[name]].tolist() for name in part])
 
     def delete(self, ids: Sequence[str]) -> None:
-        there = list(self.vectors(ids))
+        there = self._there(ids)
         for start in range(0, len(there), _BATCH):
             self._collection.delete(ids=there[start : start + _BATCH])
 
-    def search(self, queries: Vectors, k: int) -> list[Hits]:
-        k = min(k, len(self))
+    def _there(self, ids: Collection[str]) -> list[str]:
+        names, found = list(dict.fromkeys(ids)), []
+        for start in range(0, len(names), _BATCH):
+            found += self._collection.get(ids=names[start : start + _BATCH], include=[])["ids"]
+        return found
+
+    def search(self, queries: Vectors, k: int, among: Collection[str] | None = None) -> list[Hits]:
+        chosen = None if among is None else self._there(among)
+        total = len(self) if chosen is None else len(chosen)
+        k = min(k, total)
         if k == 0 or len(queries) == 0:
             return [[] for _ in queries]
         wanted = np.asarray(queries, dtype=np.float32).tolist()
 
         def fetch(n: int) -> list[Hits]:
-            found = self._collection.query(query_embeddings=wanted, n_results=n, include=["distances"])
+            found = self._collection.query(query_embeddings=wanted, n_results=n, include=["distances"], ids=chosen)
             return [
                 [(name, 1.0 - float(distance)) for name, distance in zip(ids, distances, strict=True)]
                 for ids, distances in zip(found["ids"], found["distances"], strict=True)
             ]
 
-        return nearest(fetch, k, len(self))
+        return nearest(fetch, k, total)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         out: dict[str, list[float]] = {}

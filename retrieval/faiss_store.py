@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +59,27 @@ class FaissStore:
         for number in numbers:
             del self._names[number]
 
-    def search(self, queries: Vectors, k: int) -> list[Hits]:
-        k = min(k, len(self))
+    def search(self, queries: Vectors, k: int, among: Collection[str] | None = None) -> list[Hits]:
+        chosen = None if among is None else [self._ids[name] for name in among if name in self._ids]
+        total = len(self) if chosen is None else len(chosen)
+        k = min(k, total)
         if k == 0 or len(queries) == 0:
             return [[] for _ in queries]
         wanted = np.ascontiguousarray(queries, dtype=np.float32)
+        options = None
+        if chosen is not None:
+            options = faiss.SearchParameters(  # type: ignore[call-arg]
+                sel=faiss.IDSelectorBatch(np.asarray(chosen, dtype=np.int64))
+            )
 
         def fetch(n: int) -> list[Hits]:
-            scores, numbers = self._index.search(wanted, n)
+            scores, numbers = self._index.search(wanted, n, params=options)
             return [
                 list(zip([self._names[number] for number in row], values, strict=True))
                 for row, values in zip(numbers.tolist(), scores.tolist(), strict=True)
             ]
 
-        return nearest(fetch, k, len(self))
+        return nearest(fetch, k, total)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         return {name: self._index.reconstruct(self._ids[name]).tolist() for name in ids if name in self._ids}

@@ -5,7 +5,7 @@ A store holds ids and unit vectors, nothing else. Scores are cosine similarities
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,8 +29,11 @@ class VectorStore(Protocol):
         """Remove those of the ids that are there."""
         ...
 
-    def search(self, queries: Vectors, k: int) -> list[Hits]:
-        """The k nearest of each query (all where the store holds fewer; an empty list where it is empty)."""
+    def search(self, queries: Vectors, k: int, among: Collection[str] | None = None) -> list[Hits]:
+        """The k nearest of each query (all where there are fewer; an empty list where there is none).
+
+        With ``among`` only these ids take part: they are chosen before the search, not sifted from what it found.
+        """
         ...
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.settings import Retrieval
 from fieldguide.types import Chunk, Document, Page, Silent, Span
@@ -34,7 +34,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
             for n, text in enumerate(texts, 1)
         ]
         file = FileRecord(f"{name}.pdf", name, 1, "read", "")
-        opened.store_document(Document(name, f"/shelf/{name}.pdf", name), "r", pages, chunks, file)
+        opened.store_document(Document(name, f"/shelf/{name}.pdf", name), Reading("r"), pages, chunks, file)
         opened.record_splits({name: split})
     yield opened
     opened.close()

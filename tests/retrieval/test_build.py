@@ -5,11 +5,12 @@ from collections import Counter
 
 import pytest
 
-from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.errors import IndexMismatch, NotReady
 from fieldguide.models.hashing import HashingEmbedder
-from fieldguide.types import Chunk, Document, Silent
-from retrieval.build import build_index, chunks_hash, open_index
+from fieldguide.types import Chunk, Document, Silent, content_hash
+from retrieval.build import CACHE, build_index, chunks_hash, open_index, purge_index
+from retrieval.vector_cache import VectorCache
 
 
 class Counting(HashingEmbedder):
@@ -40,7 +41,7 @@ def folder(tmp_path):
 
 def add(catalog, name, *texts):
     chunks = [Chunk(f"{name}-{n}", name, (), text, (), f"about {name}") for n, text in enumerate(texts)]
-    catalog.store_document(Document(name, name, name), "r", [], chunks, FileRecord(name, name, 1, "read", ""))
+    catalog.store_document(Document(name, name, name), Reading("r"), [], chunks, FileRecord(name, name, 1, "read", ""))
 
 
 def build(catalog, folder, embedder, store="faiss"):
@@ -67,7 +68,7 @@ def test_a_version_names_its_inputs_and_holds_every_chunk(catalog, folder):
     assert manifest == catalog.active("index").manifest
     assert {name: manifest[name] for name in ("id", "store", "embedder", "dimension", "chunks", "chunks_hash")} == {
         "id": version.id, "store": "faiss", "embedder": "hashing:64:512", "dimension": 64, "chunks": 3,
-        "chunks_hash": chunks_hash(catalog.chunks()),
+        "chunks_hash": chunks_hash(c.id for c in catalog.chunks()),
     }  # fmt: skip
     opened, store = open_index(catalog, folder, embedder)
     assert opened == version.id
@@ -82,7 +83,7 @@ def test_the_same_chunks_give_the_same_version_and_no_work(catalog, folder, tmp_
     second = build(catalog, folder, embedder)
     assert (second.id, second.embedded, second.reused, embedder.seen) == (first.id, 0, 3, [])
     assert build(catalog, tmp_path / "elsewhere", Counting()).id == first.id
-    assert chunks_hash(catalog.chunks()) == chunks_hash(catalog.chunks()[::-1])
+    assert chunks_hash(["a", "b"]) == chunks_hash(["b", "a"]) != chunks_hash(["ab"])
 
 
 def test_an_added_document_embeds_only_its_chunks_and_a_removed_one_goes(catalog, folder):
@@ -92,8 +93,7 @@ def test_an_added_document_embeds_only_its_chunks_and_a_removed_one_goes(catalog
     second = build(catalog, folder, embedder)
     assert (second.embedded, second.reused, embedder.seen) == (1, 3, ["about d3\nfuel starvation"])
     assert second.id != first.id
-    catalog.record_file(FileRecord("d1", None, 0, "empty", ""))
-    catalog.remove_orphans()
+    catalog.remove_documents(["d1"])
     embedder.seen.clear()
     third = build(catalog, folder, embedder)
     assert (third.chunks, third.reused, embedder.seen) == (2, 2, [])
@@ -106,8 +106,7 @@ def test_a_version_that_fits_again_is_used_again(catalog, folder):
     first = build(catalog, folder, Counting())
     add(catalog, "d3", "fuel starvation")
     build(catalog, folder, Counting())
-    catalog.record_file(FileRecord("d3", None, 0, "empty", ""))
-    catalog.remove_orphans()
+    catalog.remove_documents(["d3"])
     embedder = Counting()
     assert build(catalog, folder, embedder).id == first.id
     assert (catalog.active("index").id, embedder.seen) == (first.id, [])
@@ -166,10 +165,68 @@ def test_a_build_that_is_stopped_leaves_the_version_in_use(catalog, folder):
     with pytest.raises(KeyboardInterrupt):
         build(catalog, folder, Stopped())
     assert catalog.active("index").id == first.id
-    assert os.listdir(folder) == [first.id]
+    assert sorted(os.listdir(folder)) == sorted([first.id, CACHE])
     opened, store = open_index(catalog, folder, Counting())
     assert (opened, len(store)) == (first.id, 3)
     store.close()
+
+
+def test_a_killed_build_goes_on_where_it_was(catalog, folder):
+    texts = [f"part {n} of {'x ' * n}" for n in range(600)]
+    add(catalog, "d3", *texts)
+
+    class Killed(Counting):
+        def embed(self, texts):
+            if self.seen:
+                raise KeyboardInterrupt
+            return super().embed(texts)
+
+    killed, embedder = Killed(), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        build(catalog, folder, killed)
+    version = build(catalog, folder, embedder)
+    assert (len(killed.seen), len(embedder.seen), version.chunks) == (256, 347, 603)
+    assert not set(killed.seen) & set(embedder.seen)
+
+
+def test_the_same_text_is_embedded_once(catalog, folder):
+    chunks = [Chunk(f"s{n}", "d4", (), "Page intentionally left blank", (), "d") for n in range(3)]
+    catalog.store_document(Document("d4", "d4", "d4"), Reading("r"), [], chunks, FileRecord("d4", "d4", 1, "read", ""))
+    embedder = Counting()
+    version = build(catalog, folder, embedder)
+    assert (version.chunks, version.embedded, embedder.seen.count("d\nPage intentionally left blank")) == (6, 4, 1)
+    _, store = open_index(catalog, folder, embedder)
+    assert len(store) == 6
+    store.close()
+
+
+def test_documents_left_out_are_not_indexed(catalog, folder):
+    version = build_index(catalog, folder, "faiss", Counting(), Silent(), {"d1"})
+    _, store = open_index(catalog, folder, Counting())
+    assert (version.chunks, len(store)) == (1, 1)
+    store.close()
+
+
+def test_a_purge_leaves_nothing_of_what_was_deleted(catalog, folder):
+    first = build(catalog, folder, Counting())
+    catalog.remove_documents(["d1"])
+    second = build(catalog, folder, Counting())
+    purge_index(catalog, folder)
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [second.id]
+    assert first.id != second.id
+    cache = VectorCache(folder / CACHE, Counting().id, 64)
+    assert cache.known() == {content_hash("about d2\na crack in the spar")}
+    cache.close()
+    catalog.remove_documents(["d2"])
+    purge_index(catalog, folder)
+    assert catalog.active("index") is None
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+def test_a_damaged_cache_is_made_anew(catalog, folder):
+    folder.mkdir()
+    (folder / CACHE).write_bytes(b"no database at all" * 100)
+    assert build(catalog, folder, Counting()).embedded == 3
 
 
 def test_a_version_whose_folder_is_gone_is_built_again(catalog, folder):
@@ -178,7 +235,7 @@ def test_a_version_whose_folder_is_gone_is_built_again(catalog, folder):
     with pytest.raises(NotReady):
         open_index(catalog, folder, Counting())
     again = build(catalog, folder, Counting())
-    assert (again.id, again.embedded) == (first.id, 3)
+    assert (again.id, again.reused) == (first.id, 3)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 200, -1])
@@ -189,7 +246,7 @@ def test_a_damaged_vector_file_is_a_sentence(catalog, folder, kept):
     with pytest.raises(IndexMismatch, match=f"{path} is damaged; delete {path.parent} and run `fieldguide ingest`"):
         open_index(catalog, folder, Counting())
     shutil.rmtree(path.parent)
-    assert build(catalog, folder, Counting()).embedded == 3
+    assert build(catalog, folder, Counting()).reused == 3
 
 
 def test_more_chunks_than_a_batch_each_get_their_own_vector(catalog, folder):
@@ -213,4 +270,4 @@ def test_only_the_version_before_is_kept(catalog, folder):
     (folder / ".killed.part").mkdir()
     add(catalog, "d5", "text of d5")
     ids.append(build(catalog, folder, embedder).id)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(ids[-2:])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*ids[-2:], CACHE])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.errors import NotReady
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.settings import Retrieval
@@ -85,7 +85,7 @@ def test_open_pins_the_version_in_use(tmp_path):
     embedder = HashingEmbedder(4096)
     texts = ["the right wing hit a tree", "the pilot was not hurt", "a crack in the wing spar"]
     chunks = [Chunk(f"c{n}", "d", (), text) for n, text in enumerate(texts)]
-    catalog.store_document(Document("d", "d", "d"), "r", [], chunks, FileRecord("d", "d", 1, "read", ""))
+    catalog.store_document(Document("d", "d", "d"), Reading("r"), [], chunks, FileRecord("d", "d", 1, "read", ""))
     with pytest.raises(NotReady):
         DenseRetriever.open(catalog, tmp_path, embedder, Retrieval())
     version = build_index(catalog, tmp_path, "faiss", embedder, Silent())
@@ -96,7 +96,7 @@ def test_open_pins_the_version_in_use(tmp_path):
     assert first.score == pytest.approx(4 / (4 * 6) ** 0.5, abs=1e-6)  # four words shared, of four and of six
     assert second.score == pytest.approx(1 / (4 * 5) ** 0.5, abs=1e-6)  # "the", of four and of five
     more = Chunk("e", "e", (), "crack in the spar")
-    catalog.store_document(Document("e", "e", "e"), "r", [], [more], FileRecord("e", "e", 1, "read", ""))
+    catalog.store_document(Document("e", "e", "e"), Reading("r"), [], [more], FileRecord("e", "e", 1, "read", ""))
     build_index(catalog, tmp_path, "faiss", embedder, Silent())
     assert names(found.retrieve(["crack in the spar"], 1)[0]) == ["c2"]
     assert names(

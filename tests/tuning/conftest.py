@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.models.base import Prompt
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.models.tiny import write_tiny_model
@@ -56,7 +56,7 @@ def fill(catalog: Catalog) -> None:
     for number, name in enumerate(SPLITS, 1):
         pages, chunks, pairs = document(name, number)
         file = FileRecord(f"{name}.pdf", name, 1, "read", "")
-        catalog.store_document(Document(name, f"{name}.pdf", name), "recipe", pages, chunks, file)
+        catalog.store_document(Document(name, f"{name}.pdf", name), Reading("recipe"), pages, chunks, file)
         for chunk in chunks:
             catalog.store_pairs(chunk.id, "written", [p for p in pairs if p.chunk == chunk.id], [])
     catalog.record_splits(SPLITS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fieldguide.catalog import FileRecord
+from fieldguide.catalog import FileRecord, Reading
 from fieldguide.errors import IntegrityError, NotReady
 from fieldguide.files import file_hash
 from fieldguide.prompts import answer_prompt_hash
@@ -347,7 +347,7 @@ def reread(shelf, name, text):
     """The document's only page now says something else, and the index knows it."""
     chunk = Chunk(f"{name}-new", name, (Span(9, 0, len(text)),), text)
     file = FileRecord(f"{name}.pdf", name, 1, "read", "")
-    shelf.catalog.store_document(Document(name, f"{name}.pdf", name), "new", [], [chunk], file)
+    shelf.catalog.store_document(Document(name, f"{name}.pdf", name), Reading("new"), [], [chunk], file)
     shelf.index()
 
 
