@@ -173,13 +173,16 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])|\n\s*\n
 _ABBREVIATIONS = re.compile(
     r"(?:\b(?:[A-Z]|No|Mr|Mrs|Ms|Dr|St|vs|etc|approx|Inc|Ltd|Co|Fig|Sec|e\.g|i\.e|U\.S|a\.m|p\.m)\.)$"
 )
+_LONGEST_ABBREVIATION = 24
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
     """Spans of the text's sentences (start, end), without the white space around them; covers every word."""
     bounds = [0]
     for match in _SENTENCE_END.finditer(text):
-        if not _ABBREVIATIONS.search(text[bounds[-1] : match.start()].rstrip()):
+        if not _ABBREVIATIONS.search(
+            text[max(bounds[-1], match.start() - _LONGEST_ABBREVIATION) : match.start()].rstrip()
+        ):
             bounds.append(match.end())
     bounds.append(len(text))
     return list(_trimmed(text, itertools.pairwise(bounds)))
