@@ -66,13 +66,14 @@ def blank_pages(count: int) -> bytes:
 
 
 GOOD = make_pdf(["Report (one)\nThe wing hit a tree.", "The pilot was not hurt."], "Wing report")
-NO_TEXT = "none of its 2 page(s) holds text; it needs OCR, which is not built in"
+HALF = "no parser can open it (pdfium: Data format error; pypdf: Stream has ended unexpectedly)"
+BLANK = "all of its 2 page(s) are blank (nothing or one colour on each)"
 NO_HEADER = "the file is not a PDF (its first bytes lack %PDF-)"
-LOCKED = "the file is encrypted and its password is not known"
+LOCKED = "the file is encrypted, and of passwords none is given for it (FIELDGUIDE_PASSWORDS, ingest.keyfile)"
 BAD_FILES = {
-    "blank.pdf": (blank_pages(2), "image-only", NO_TEXT),
+    "blank.pdf": (blank_pages(2), "empty", BLANK),
     "empty.pdf": (b"", "empty", "the file has no bytes"),
-    "half.pdf": (ELYRIA.read_bytes()[:47292], "damaged", "pdfium cannot open it (PDFium: Data format error)"),
+    "half.pdf": (ELYRIA.read_bytes()[:47292], "damaged", HALF),
     "header.pdf": (b"X" * 1024 + ELYRIA.read_bytes()[1024:], "not a document", NO_HEADER),
     "locked.pdf": (encrypted(GOOD, "secret", "owner"), "password needed", LOCKED),
     "long.pdf": (make_pdf(["x"] * 12), "too large", "it has 12 pages, more than ingest.max_pages = 9"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldguide.catalog import Catalog, FileRecord
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.errors import NotReady
 from fieldguide.settings import Questions
 from fieldguide.types import Chunk, Document, Page, Silent, Span
@@ -150,7 +150,7 @@ def fill(path, documents=4, chunks=5):
         name = f"d{d}"
         texts = [f"The number is {d}{c}" for c in range(chunks)]
         catalog.store_document(
-            Document(name, name, name), "r", [Page(name, n, str(n), text, "r") for n, text in enumerate(texts, 1)],
+            Document(name, name, name), Reading("r"), [Page(name, n, str(n), text, "r") for n, text in enumerate(texts, 1)],
             [Chunk(f"{name}-{n}", name, (Span(n, 0, len(text)),), text) for n, text in enumerate(texts, 1)],
             FileRecord(name, name, 1, "read", ""),
         )  # fmt: skip
@@ -238,9 +238,8 @@ def test_a_document_that_comes_back_is_asked_about_again(shelf):
     make_pairs(shelf, [Scripted(3)], Questions(), 0, Silent())
     record, document = shelf.files()["d1"], next(d for d in shelf.documents() if d.id == "d1")
     pages, chunks = [shelf.page("d1", n) for n in range(1, 6)], shelf.chunks("d1")
-    shelf.record_file(replace(record, document=None, status="empty"))
-    shelf.remove_orphans()
-    shelf.store_document(document, "r", pages, chunks, record)
+    shelf.remove_documents(["d1"])
+    shelf.store_document(document, Reading("r"), pages, chunks, record)
     source = Scripted(3)
     make_pairs(shelf, [source], Questions(), 0, Silent())
     assert source.seen == [chunk.id for chunk in chunks]
