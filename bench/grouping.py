@@ -38,7 +38,7 @@ def examples_of(folder: Path, root: Path, wanted: int, per_context: int) -> list
     settings = Settings()
     catalog = Catalog.open(workspace.catalog_file)
     embedder = load_embedder("bundled")
-    ingest_files([folder], catalog, settings.ingest, embedder.count_tokens, embedder.id, Silent())
+    ingest_files([folder], catalog, settings, workspace.state, embedder.count_tokens, embedder.id, Silent())
     build_index(catalog, workspace.index_folder, "faiss", embedder, Silent())
     make_pairs(catalog, [RuleSource(seed=0, per_chunk=8)], settings.questions, 0, Silent())
     retriever = DenseRetriever.open(catalog, workspace.index_folder, embedder, settings.retrieval)

@@ -66,3 +66,20 @@ def file_hash(path: Path) -> str:
 def folder_size(path: Path) -> int:
     """Bytes of all files below a folder."""
     return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
+class FolderCache:
+    """Texts by key, a file each, that may be deleted at any time. Keys are hashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> str | None:
+        """None for what is not there or cannot be read."""
+        try:
+            return (self._folder / key[:2] / key).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def put(self, key: str, value: str) -> None:
+        write_atomically(self._folder / key[:2] / key, value)

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def status(s: Session) -> dict[str, Any]:
     stale: list[str] = []
     if counts["chunks"] and index is None:
         stale.append("There are chunks but no index: run `fieldguide ingest` again.")
-    if index is not None and index.manifest["chunks_hash"] != chunks_hash(s.catalog.chunks()):
+    if index is not None and index.manifest["chunks_hash"] != chunks_hash(_indexed(s)):
         stale.append("The index is older than the documents: run `fieldguide ingest`.")
     if index is not None and not (s.workspace.index_folder / index.id).exists():
         stale.append("The files of the index in use are missing: run `fieldguide ingest`.")
@@ -91,6 +91,13 @@ def status(s: Session) -> dict[str, Any]:
         "index": index.id if index else None, "adapter": adapter.id if adapter else None,
         "writable": s.workspace.writable, "next": following,
     }  # fmt: skip
+
+
+def _indexed(s: Session) -> Iterator[str]:
+    from ingest.pipeline import left_out
+
+    absent = left_out(s.catalog, s.settings)
+    return (chunk.id for chunk in s.catalog.iter_chunks() if chunk.document not in absent)
 
 
 def _next(counts: Mapping[str, int], adapters: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,22 +78,55 @@ def init(
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="PDF files, or folders that hold some.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="PDF, text, Markdown, HTML or office files, or folders that hold some.")
+    ],
+    workspace: Root = HERE,
+    prune: Annotated[
+        bool | None,
+        typer.Option("--prune/--keep", help="Delete or keep documents whose file is gone; a terminal asks."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what became of each file to this CSV file.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the folders and read what changes, until Ctrl-C.")
+    ] = False,
+    ocr: Annotated[str | None, typer.Option(help="auto: pages without usable text are read by OCR; off.")] = None,
+    ocr_language: Annotated[str | None, typer.Option(help='Languages for OCR, such as "eng+deu".')] = None,
+    workers: Annotated[int | None, typer.Option(help="Files read at a time; 0 = one for each core.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read documents into pages and chunks, and bring the index up to date. Unchanged files are skipped.
+
+    Exit code 0: every file was read; 3: some were not (the table says which and why). Passwords come from the variable
+    FIELDGUIDE_PASSWORDS (PATTERN=PASSWORD, one a line) or the file that ingest.keyfile names.
+    """
+    from fieldguide.cli import shelving
+    from fieldguide.cli.session import session
+
+    flags = {"ingest": {"ocr": ocr, "ocr_language": ocr_language, "workers": workers}}
+    result: dict[str, Any] = {"all_read": True}
+    for _ in shelving.changes(paths) if watch else (None,):
+        with session("ingest", workspace, as_json=as_json, flags=flags) as s:
+            result = shelving.ingest(s, paths, prune, report)
+            s.emit(result)
+            if watch:
+                s.say("Watching; Ctrl-C ends it.")
+    if not result["all_read"]:
+        raise typer.Exit(shelving.EXIT_SOME_NOT_READ)
+
+
+@app.command()
+def facets(
+    name: Annotated[str | None, typer.Argument(help="Show all values of this facet.")] = None,
     workspace: Root = HERE,
     as_json: Json = False,
 ) -> None:
-    """Read PDFs into pages and chunks, and bring the index up to date. Unchanged files are skipped.
-
-    Exit code 0: every file was read; 3: some were not (the table says which and why).
-    """
-    from fieldguide.cli import verbs
+    """Show what documents and chunks can be filtered by: language, dates, places, organisations, and your own."""
+    from fieldguide.cli import shelving
     from fieldguide.cli.session import session
 
-    with session("ingest", workspace, as_json=as_json) as s:
-        result = verbs.ingest(s, paths)
-        s.emit(result)
-        if not result["all_read"]:
-            raise typer.Exit(verbs.EXIT_SOME_NOT_READ)
+    with session("facets", workspace, as_json=as_json, write=False) as s:
+        s.emit(shelving.facets(s, name))
 
 
 @app.command()
@@ -145,6 +178,10 @@ def ask(
     show_passages: Annotated[
         bool, typer.Option("--show-passages", help="Show what the model was given to read.")
     ] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only chunks with this facet, NAME=VALUE; several values of one name mean any of them."),
+    ] = None,
     k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
     order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
     as_json: Json = False,
@@ -155,7 +192,7 @@ def ask(
 
     flags = {"retrieval": {"k": k, "order": order}}
     with session("ask", workspace, as_json=as_json, flags=flags, write=False) as s:
-        s.emit(verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages))
+        s.emit(verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages, where=where or ()))
 
 
 @app.command()

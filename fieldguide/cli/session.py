@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,10 +98,13 @@ class Session:
             )
         return self.generator
 
-    def retriever(self) -> DenseRetriever:
+    def retriever(self, where: Mapping[str, Sequence[str]] | None = None) -> DenseRetriever:
+        """The retriever that serves, over the chunks with these facets."""
         from retrieval.retriever import DenseRetriever
 
-        return DenseRetriever.open(self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval)
+        return DenseRetriever.open(
+            self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval, where
+        )
 
 
 @contextlib.contextmanager

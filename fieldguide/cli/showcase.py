@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fieldguide.cli import verbs
+from fieldguide.cli import shelving, verbs
 from fieldguide.cli.session import Session, guarded, print_json, session
 from fieldguide.errors import FieldguideError
 
@@ -45,7 +45,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
             "1 GB of disk."
         )
         steps: list[tuple[str, Callable[[Session], dict[str, Any]]]] = [
-            ("ingest", lambda s: verbs.ingest(s, [EXAMPLES])),
+            ("ingest", lambda s: shelving.ingest(s, sorted(EXAMPLES.glob("*.pdf")), None, None)),
             ("qa", verbs.questions),
             ("tune", verbs.tune),
             ("ask", lambda s: verbs.ask(s, QUESTION, rag=True, base=False, show_passages=False)),

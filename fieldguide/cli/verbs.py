@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,58 +18,6 @@ from fieldguide.errors import FieldguideError
 
 if TYPE_CHECKING:
     from fieldguide.types import Answer, Document
-
-EXIT_SOME_NOT_READ = 3
-
-
-def ingest(s: Session, paths: Sequence[Path]) -> dict[str, Any]:
-    """Read the files, cut them, and bring the index up to date."""
-    from ingest.pipeline import find_files, ingest_files
-    from retrieval.build import build_index
-
-    files = find_files(paths).files
-    size = sum(f.stat().st_size for f in files if f.exists()) / 2**20
-    chunks = int(size * 60) + len(files)  # text-heavy PDFs have about 60 chunks a megabyte
-    work = {"reading": (len(files), 4.0), "embedding": (chunks, 25.0)}
-    s.announce(f"{len(files)} file(s), {size:.1f} MB", work, 0.02 * chunks + 0.2 * size)
-    report = ingest_files(paths, s.catalog, s.settings.ingest, s.embedder.count_tokens, s.embedder.id, s.progress)
-    counts = s.catalog.counts()
-    version = None
-    if counts["chunks"]:
-        version = build_index(s.catalog, s.workspace.index_folder, s.settings.index.store, s.embedder, s.progress)
-    s.progress.finish()
-    if not report.new:
-        s.progress.rates.pop("reading", None)  # recognising a file is much faster than reading it
-    table = Table("class", "files", "what to know", title="Files", title_justify="left")
-    for status, number in report.classes.most_common():
-        reasons = [f"{_shown(r.path)}: {r.reason}" for r in report.files if r.status == status and r.reason]
-        table.add_row(status, str(number), Text("\n".join(reasons)))
-    s.console.print(table)
-    if report.passed_over:
-        kinds = ", ".join(f"{n} {ending}" for ending, n in report.passed_over.most_common())
-        s.say(f"Passed over, because they are no PDFs: {kinds}.")
-    for path, first in report.duplicates:
-        s.say(f"{path} is the same file as {first}; it is stored once.")
-    s.say(
-        f"{report.new} read now, {report.unchanged} unchanged, {report.removed_documents} no longer held by any file. "
-        f"In all {counts['documents']} documents, {counts['pages']} pages, {counts['chunks']} chunks."
-    )
-    if version is not None:
-        s.say(
-            f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. "
-            f"It lies in {s.workspace.index_folder / version.id}"
-        )
-    return {
-        "files": [asdict(record) for record in report.files], "classes": dict(report.classes), "new": report.new,
-        "unchanged": report.unchanged, "removed_documents": report.removed_documents, **counts,
-        "index": asdict(version) if version is not None else None, "all_read": report.all_read,
-        "passed_over": dict(report.passed_over),
-    }  # fmt: skip
-
-
-def _shown(path: str) -> str:
-    """A path as it is shortest: from the current folder where it lies below that."""
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def questions(s: Session) -> dict[str, Any]:
@@ -199,7 +146,9 @@ def adapter_notes(s: Session, recipe: str | None) -> list[str]:
     return notes
 
 
-def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool) -> dict[str, Any]:
+def ask(
+    s: Session, question: str, *, rag: bool, base: bool, show_passages: bool, where: Sequence[str] = ()
+) -> dict[str, Any]:
     """Answer one question and show where the answer stands."""
     from assistant.answer import as_json
     from assistant.answer import ask as run
@@ -207,7 +156,7 @@ def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
     documents = {document.id: document for document in s.catalog.documents()}
-    retriever = s.retriever() if rag else None
+    retriever = s.retriever(wanted_facets(where)) if rag else None
     adapter = load_adapter(s, base=base)
     answer = run(
         [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
@@ -219,6 +168,17 @@ def ask(s: Session, question: str, *, rag: bool, base: bool, show_passages: bool
         for note in notes:
             s.say(f"Note: {note}")
     return {"question": question, **as_json(answer, documents), "notes": notes}
+
+
+def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:
+    """NAME=VALUE, several times, as {name: values}. Raises FieldguideError for anything else."""
+    wanted: dict[str, list[str]] = {}
+    for given in where:
+        name, mark, value = given.partition("=")
+        if not (mark and name.strip() and value.strip()):
+            raise FieldguideError(f"--where {given!r} is not NAME=VALUE; `fieldguide facets` shows what there is.")
+        wanted.setdefault(name.strip(), []).append(value.strip())
+    return wanted
 
 
 def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show_passages: bool) -> None:

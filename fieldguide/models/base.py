@@ -62,8 +62,8 @@ class Embedder(Protocol):
         """Vectors of shape (len(texts), dimension). The same text gives the same vector in any batch."""
         ...
 
-    def count_tokens(self, text: str) -> int:
-        """Length of the text in this embedder's tokens, without special tokens."""
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in this embedder's tokens, without special tokens."""
         ...
 
 

@@ -54,5 +54,5 @@ class HashingEmbedder:
         value = int.from_bytes(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
         return (value >> 1) % self._dimension, 1 if value & 1 else -1
 
-    def count_tokens(self, text: str) -> int:
-        return len(tokens(text))
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(tokens(text)) for text in texts]

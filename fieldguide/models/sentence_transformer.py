@@ -1,11 +1,15 @@
-"""An embedder over sentence-transformers. Knows nothing of where weights come from (see ``weights``)."""
+"""An embedder over sentence-transformers. Knows nothing of where weights come from (see ``weights``).
+
+The rule for every engine and precision: vectors have at least NEAR cosine to the float32 model's, which is checked on
+PROBES at each load. So an index made by one can be searched with another, and the id names only weights and window.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,35 +17,40 @@ from fieldguide.errors import ModelError
 from fieldguide.models.base import Vectors
 from fieldguide.models.weights import pick_device, quiet, safetensors_hash
 
+NEAR = 0.99
+PROBES = (
+    "The pilot reported a loss of engine power.",
+    "Net sales | 2023: $ 14,694 | 2022: $ 14,544 | 2021: $ 12,861",
+    "1",
+    "Items 1 to 7 of section 3.2 apply to every pump that was delivered before June 30, 2021. " * 6,
+)
 _BATCH = 32
 
 
 class SentenceTransformerEmbedder:
-    """Unit vectors of a sentence-transformers model in a local folder, in float32."""
+    """Unit vectors of a sentence-transformers model in a local folder."""
 
-    def __init__(self, folder: Path, *, name: str, device: str = "auto") -> None:
-        """Raises ModelError if the folder's model cannot be loaded or would run code of its own."""
-        from sentence_transformers import SentenceTransformer
+    def __init__(
+        self, folder: Path, *, name: str, device: str = "auto", dtype: Literal["float32", "bfloat16"] = "float32"
+    ) -> None:
+        """``dtype`` is what is computed in; "bfloat16" turns to float32 where that takes the vectors too far.
 
+        Raises ModelError if the folder's model cannot be loaded or would run code of its own.
+        """
         _refuse_code(folder)
-        try:
-            with quiet():
-                model: Any = SentenceTransformer(
-                    str(folder),
-                    device=pick_device(device),
-                    trust_remote_code=False,
-                    local_files_only=True,
-                    model_kwargs={"use_safetensors": True, "dtype": "float32"},
-                )
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"The embedder {name!r} at {folder} cannot be loaded: {reason}") from error
-        self.model = model
-        tokenizer = model.tokenizer
-        window = model.max_seq_length or min(int(tokenizer.model_max_length), _positions(model))
-        self._dimension = int(model.get_embedding_dimension())
-        self._max_tokens = int(window) - int(tokenizer.num_special_tokens_to_add())
-        self._id = f"{name}:{safetensors_hash(folder)[:16]}:{int(window)}"
+        self.model = _load(folder, name, device)
+        tokenizer = self.model.tokenizer
+        self.window = int(self.model.max_seq_length or min(int(tokenizer.model_max_length), _positions(self.model)))
+        self._dimension = int(self.model.get_embedding_dimension())
+        self._max_tokens = self.window - int(tokenizer.num_special_tokens_to_add())
+        self._id = f"{name}:{safetensors_hash(folder)[:16]}:{self.window}"
+        self.engine = f"sentence-transformers {dtype}"
+        if dtype == "bfloat16":
+            reference = self.embed(PROBES)
+            self.model.bfloat16()
+            if not near(self.embed(PROBES), reference):
+                self.model = _load(folder, name, device)
+                self.engine = "sentence-transformers float32"
 
     @property
     def id(self) -> str:
@@ -65,13 +74,44 @@ class SentenceTransformerEmbedder:
             batch_size=_BATCH,
             show_progress_bar=False,
             convert_to_numpy=True,
-            normalize_embeddings=True,
-        )
-        return np.ascontiguousarray(vectors, dtype=np.float32)
+        ).astype(np.float32)
+        return np.ascontiguousarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
-    def count_tokens(self, text: str) -> int:
-        encoded = self.model.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
-        return len(encoded["input_ids"])
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        if not texts:
+            return []
+        encoded = self.model.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+
+def bfloat16_on_cpu() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    import torch
+
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
+
+
+def near(vectors: Vectors, reference: Vectors) -> bool:
+    """Whether each unit vector has at least NEAR cosine to the one of the same row."""
+    return bool(np.all(np.sum(vectors * reference, axis=1) >= NEAR))
+
+
+def _load(folder: Path, name: str, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        with quiet():
+            return SentenceTransformer(
+                str(folder),
+                device=pick_device(device),
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
+            )
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"The embedder {name!r} at {folder} cannot be loaded: {reason}") from error
 
 
 def _positions(model: Any) -> int:

@@ -17,7 +17,7 @@ NTSB = ROOT / "examples" / "ntsb"
 NAMES = ("20080102X00002", "20080102X00005", "20080104X00020")
 REPORTS = [NTSB / f"{name}.pdf" for name in NAMES]
 HEAVY = ("torch", "transformers", "sqlalchemy", "pydantic", "numpy", "sentence_transformers", "faiss", "peft", "trl")
-VERBS = ("init", "ingest", "qa", "tune", "ask", "compare", "status", "doctor", "demo")
+VERBS = ("init", "ingest", "facets", "qa", "tune", "ask", "compare", "status", "doctor", "demo")
 ARMS = ["base", "base+RAG", "tuned", "tuned+RAG"]
 
 
