@@ -16,6 +16,7 @@ from typing import Any
 from fieldguide.catalog import Catalog
 from fieldguide.cli.session import quieten
 from fieldguide.models import load_embedder, load_generator
+from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.settings import Settings
 from fieldguide.types import Silent
@@ -26,7 +27,7 @@ from ingest.rules import RuleSource
 from retrieval.build import build_index
 from retrieval.retriever import DenseRetriever
 from tuning.examples import Example, build_examples, choose
-from tuning.loop import answer_loss, bfloat16_on_cpu
+from tuning.loop import answer_loss
 from tuning.tokenise import Sequences, collate, tokenise
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

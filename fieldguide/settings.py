@@ -32,7 +32,9 @@ class Models(_Section):
     generator: str = Field("bundled", description='"bundled", a hub name, a folder of safetensors, or one .gguf file')
     folder: str = Field("", description="folder that holds the weights, for machines without any network")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: float32 on CPU, bfloat16 on GPU")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: the fastest whose results stay near float32"
+    )
 
 
 class Ingest(_Section):

@@ -7,6 +7,7 @@ body's text to one of LangChain's splitters. Pure: the same pages give the same 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,10 @@ from ingest.chunk_units import CountTokens, Range, Text, Unit, body_units, cut_u
 from ingest.rule_forms import read_form
 from ingest.splitters import split
 
-CHUNKER_VERSION = "2"
+CHUNKER_VERSION = "3"
 """Changes whenever the same pages and settings give other chunks."""
 
-CONTEXT_TOKENS = 40
+CONTEXT_TOKENS = 34
 """Longest context line, so that a chunk with its line stays within an embedder's window."""
 
 _DOCUMENT_TOKENS = 26
@@ -28,6 +29,7 @@ _CAPTION_TOKENS = 12
 _CONTEXT_FIELDS = 5
 _CONTEXT_VALUE = 48
 _TITLE = 160
+_COMMON, _FEW = 0.8, 4  # share and least number of chunks under a heading that tells nothing
 _HEAD = 1200
 
 
@@ -139,12 +141,18 @@ def document_line(title: str, first_page: str) -> str:
 
 
 def _context_lines(document: str, drafts: Sequence[_Draft], count_tokens: CountTokens) -> list[str]:
-    """The line of each draft; their parts are counted in one call."""
+    """The line of each draft; their parts are counted in one call.
+
+    A heading that nearly all chunks stand under, such as the document's title, tells none from another: it is left out.
+    """
     parts = list(dict.fromkeys([document, *(part for d in drafts for part in (*d.heading, d.caption))]))
     tokens = dict(zip(parts, count_tokens(parts), strict=True))
-    places = dict.fromkeys((draft.heading, draft.caption) for draft in drafts)
+    under = Counter(title for draft in drafts for title in set(draft.heading))
+    common = {title for title, number in under.items() if number > max(_COMMON * len(drafts), _FEW)}
+    headings = [tuple(title for title in draft.heading if title not in common) for draft in drafts]
+    places = dict.fromkeys((heading, draft.caption) for heading, draft in zip(headings, drafts, strict=True))
     made = {place: context_line(document, *place, tokens) for place in places}
-    return [made[draft.heading, draft.caption] for draft in drafts]
+    return [made[heading, draft.caption] for heading, draft in zip(headings, drafts, strict=True)]
 
 
 def context_line(document: str, heading: Sequence[str], caption: str, tokens: Mapping[str, int]) -> str:

@@ -69,7 +69,8 @@ def pack(
 
 
 def _leads(pieces: Sequence[Piece], units: Sequence[Unit], budget: int, overlap: int) -> list[range]:
-    """What a chunk that begins with a piece repeats: the sentences or items before it, or its table's header rows."""
+    """What a chunk that begins with a piece repeats: the sentences or items before it, or its table's header rows,
+    unless the rows carry the columns' names themselves."""
     leads = []
     first = heads = length = 0  # where the unit begins, how many of its pieces are header rows, and their tokens
     for n, piece in enumerate(pieces):
@@ -80,6 +81,8 @@ def _leads(pieces: Sequence[Piece], units: Sequence[Unit], budget: int, overlap:
         if unit.kind == "table" and piece.ranges[0][0] < unit.head:
             heads += 1
             length += piece.tokens
+        elif unit.kind == "table" and unit.named:
+            pass
         elif unit.kind == "table" and length <= min(budget // _HEAD_SHARE, budget - piece.tokens):
             low, high = first, first + heads
         elif unit.kind in ("paragraph", "list"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fieldguide.align import lines, sentences
-from fieldguide.types import PAGE_BREAK, BlockKind, Page, Span
+from fieldguide.types import PAGE_BREAK, Block, BlockKind, Page, Span
 from ingest.rule_forms import is_label
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -73,14 +73,15 @@ class Text:
 class Unit:
     """A block of the body: its ranges (two or more where a paragraph goes on over a page's end) and its place.
 
-    ``head`` is where a table's header rows end. ``section`` counts the runs of headings up to here; ``path`` holds
-    the titles of the open headings, outermost first.
+    ``head`` is where a table's header rows end; ``named``: its rows carry their columns' names. ``section`` counts
+    the runs of headings up to here; ``path`` holds the titles of the open headings, outermost first.
     """
 
     kind: BlockKind
     ranges: tuple[Range, ...]
     level: int = 0
     head: int = 0
+    named: bool = False
     section: int = 0
     path: tuple[str, ...] = ()
 
@@ -119,8 +120,15 @@ def _page_units(page: Page, offset: int) -> Iterator[Unit]:
         at = block.end
         if block.kind not in ("header", "footer"):
             for start, end in _trim(page.text, block.start, block.end):
-                yield Unit(block.kind, ((offset + start, offset + end),), block.level, offset + block.head)
+                named = block.kind == "table" and _names_columns(page.text, block)
+                yield Unit(block.kind, ((offset + start, offset + end),), block.level, offset + block.head, named)
     yield from _paragraphs(page.text, at, len(page.text), offset)
+
+
+def _names_columns(text: str, block: Block) -> bool:
+    """Whether most rows of a table carry their columns' names: "Net sales | 2023: 14,694 | 2022: 14,544"."""
+    rows = text[max(block.head, block.start) : block.end].split("\n")
+    return sum(": " in row.partition(" | ")[2] for row in rows) * 2 > len(rows)
 
 
 def _paragraphs(text: str, start: int, end: int, offset: int) -> Iterator[Unit]:

@@ -45,14 +45,16 @@ def facets_of(
     language: str,
     day_first: bool | None = None,
     faults: list[str] | None = None,
+    mixed: bool = True,
 ) -> Values:
     """The facets of a chunk, without those that a generator picks; at most 20 values each, the first of the chunk.
 
-    ``language`` and ``day_first`` are the document's (``language_of``, ``dates.day_first``); a chunk that is surely in
-    another language has that one. A pattern that takes longer than half a second on the chunk gives nothing there
-    and a sentence in ``faults``. Raises SettingsError for patterns that are no regular expressions.
+    ``language`` and ``day_first`` are the document's (``languages_of_document``, ``dates.day_first``). With ``mixed`` a
+    chunk that is surely in another language has that one. A pattern that takes longer than half a second on the chunk
+    gives nothing there and a sentence in ``faults``. Raises SettingsError for patterns that are no regular expressions.
     """
-    own = (language_of(chunk.text) or language) if "language" in settings.builtin else ""
+    own = (mixed and language_of(chunk.text)) or language
+    own = own if "language" in settings.builtin else ""
     order = dates.day_first([chunk.text], own or language) if day_first is None else day_first
     return _found(chunk.text, settings, own, order, faults)
 
@@ -66,7 +68,7 @@ def document_facets(
     """
     texts = [page.text for page in pages]
     first = texts[0] if texts else ""
-    language = language_of_document(texts)
+    language = next(iter(languages_of_document(texts)), "")
     order = dates.day_first(texts, metadata.get("Lang", language))
     found = _found(f"{title}\n{first}", settings, language if "language" in settings.builtin else "", order, faults)
     found.pop("date", None)
@@ -162,11 +164,11 @@ def language_of(text: str) -> str:
     return code if code != "zxx" and confidence >= _SURE else ""
 
 
-def language_of_document(pages: Sequence[str]) -> str:
-    """The language of most of a dozen pages spread over a document; "" if none is known."""
+def languages_of_document(pages: Sequence[str]) -> list[str]:
+    """The languages of a dozen pages spread over a document, the most frequent first; none if none is known."""
     step = max(len(pages) // _LANGUAGE_PAGES, 1)
     codes = [code for text in pages[::step] if (code := language_of(text))]
-    return max(sorted(set(codes)), key=codes.count) if codes else ""
+    return sorted(set(codes), key=lambda code: (-codes.count(code), code))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ingest.anchors import re_anchor_pair
 from ingest.chunk import CHUNKER_VERSION, chunk_pages, settings_key
 from ingest.dates import day_first, document_date
 from ingest.duplicates import SIGNATURE_VERSION, signature
-from ingest.facets import FACETS_VERSION, document_facets, facets_of, language_of_document
+from ingest.facets import FACETS_VERSION, document_facets, facets_of, languages_of_document
 from ingest.parsed import Parsed
 from ingest.readers import READER_VERSION
 from ingest.readers.documents import VERSION as DOCUMENTS_VERSION
@@ -89,12 +89,13 @@ def facet_rows(
     """The facets of the document (under the chunk "") and of each chunk; and what went wrong with patterns."""
     faults: list[str] = []
     texts = [page.text for page in pages]
-    language = language_of_document(texts)
+    languages = languages_of_document(texts)
+    language = languages[0] if languages else ""
     order = day_first(texts, metadata.get("Lang", language))
     own = document_facets(title, metadata, pages, settings, faults)
     rows = [("", name, value) for name, values in own.items() for value in values]
     for chunk in chunks:
-        found = facets_of(chunk, settings, language, order, faults)
+        found = facets_of(chunk, settings, language, order, faults, mixed=len(languages) != 1)
         rows += [(chunk.id, name, value) for name, values in found.items() for value in values]
     return rows, list(dict.fromkeys(faults))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.files import write_json
+from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
 from tuning.tokenise import IGNORED, Sequences, collate
@@ -65,14 +66,6 @@ def _is_json(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def bfloat16_on_cpu() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
-    import torch
-
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
 
 
 class Loop:

@@ -186,7 +186,7 @@ def _processor() -> Finding:
     try:
         import torch
 
-        from tuning.loop import bfloat16_on_cpu
+        from fieldguide.models.sentence_transformer import bfloat16_on_cpu
     except ImportError as error:
         return False, "processor", f"{cores}; PyTorch cannot be loaded ({error}): run `make setup`"
     gpu = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no GPU"

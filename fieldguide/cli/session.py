@@ -79,7 +79,7 @@ class Session:
     def embedder(self) -> Embedder:
         from fieldguide.models import load_embedder
 
-        return load_embedder(self.settings.models.embedder, **self._model_options())
+        return load_embedder(self.settings.models.embedder, dtype=self.settings.models.dtype, **self._model_options())
 
     @cached_property
     def generator(self) -> Generator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,6 +14,9 @@ from ingest.layout.words import RawPage
 from ingest.parsed import FileClass, NotRead, Parsed
 from ingest.readers.base import CannotOpen, PageFault, phrase
 from ingest.readers.pdf import Job, NeedsOcr
+
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ Answer = Parsed | NeedsOcr | Refused | RawPage | str | Begun
 def serve(pipe: Connection, memory_mb: int) -> None:
     """Answer tasks until the pipe closes. A group of its own, so that what it starts ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _die_with_parent()
     with contextlib.suppress(AttributeError, OSError):
         os.setsid()
     with contextlib.suppress(ImportError, ValueError, OSError):
@@ -67,6 +72,15 @@ def serve(pipe: Connection, memory_mb: int) -> None:
             return
         pipe.send(Begun())
         pipe.send(_read(task, memory_mb) if isinstance(task, ReadTask) else _recognise(task, memory_mb))
+
+
+def _die_with_parent() -> None:
+    """On Linux, a parent that is killed takes even a child along that hangs in a file."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _read(task: ReadTask, memory_mb: int) -> Answer:

@@ -119,11 +119,8 @@ class _File:
     def _refused(self) -> NotRead:
         if any(isinstance(error, PasswordNeeded) for error in self._refusals.values()):
             given = len(self._job.passwords) - 1
-            tried = f"none of the {given} given for it opens it" if given else "none is given for it"
-            return NotRead(
-                "password needed",
-                f"the file is encrypted, and of passwords {tried} (FIELDGUIDE_PASSWORDS, ingest.keyfile)",
-            )
+            tried = f"none of the {given} passwords given for it opens it" if given else "no password is given for it"
+            return NotRead("password needed", f"the file is encrypted: {tried} (FIELDGUIDE_PASSWORDS, ingest.keyfile)")
         reasons = "; ".join(f"{name}: {phrase(error)}" for name, error in self._refusals.items())
         return NotRead("damaged", f"no parser can open it ({reasons})")
 

@@ -69,7 +69,7 @@ GOOD = make_pdf(["Report (one)\nThe wing hit a tree.", "The pilot was not hurt."
 HALF = "no parser can open it (pdfium: Data format error; pypdf: Stream has ended unexpectedly)"
 BLANK = "all of its 2 page(s) are blank (nothing or one colour on each)"
 NO_HEADER = "the file is not a PDF (its first bytes lack %PDF-)"
-LOCKED = "the file is encrypted, and of passwords none is given for it (FIELDGUIDE_PASSWORDS, ingest.keyfile)"
+LOCKED = "the file is encrypted: no password is given for it (FIELDGUIDE_PASSWORDS, ingest.keyfile)"
 BAD_FILES = {
     "blank.pdf": (blank_pages(2), "empty", BLANK),
     "empty.pdf": (b"", "empty", "the file has no bytes"),

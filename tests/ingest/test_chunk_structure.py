@@ -98,13 +98,28 @@ def test_lines_of_a_form_stay_whole():
 
 
 def test_a_table_repeats_its_header_rows_and_names_its_caption():
-    rows = [f"Row {n} | 2019: {n} | 2020: {n}" for n in range(4)]
+    rows = [f"Row {n} | value {n} | value {n}" for n in range(4)]
     page = page_of(("caption", "Table 1"), ("table", "\n".join(["Name | 2019", *rows]), 1), ("footer", "7"))
     first, second = cut(page, tokens=24, title="Report")
     assert first.text == "\n".join(["Table 1\n\nName | 2019", *rows[:2]])
     assert second.text == "Name | 2019\n\n" + "\n".join(rows[2:])
     assert [page.text[s.start : s.end] for s in second.spans] == ["Name | 2019", "\n".join(rows[2:])]
     assert (first.context, second.context) == ("Report", "Report > Table 1")
+
+
+def test_header_rows_are_not_repeated_where_each_row_names_its_columns():
+    rows = [f"Row {n} | 2019: {n} | 2020: {n}" for n in range(4)]
+    page = page_of(("table", "\n".join(["Name | 2019 | 2020", *rows]), 1))
+    assert texts(page, tokens=24) == ["\n".join(["Name | 2019 | 2020", *rows[:2]]), "\n".join(rows[2:])]
+
+
+def test_a_heading_that_nearly_all_chunks_stand_under_is_not_in_their_line():
+    parts = [("heading", "Air Report", 1)]
+    for n in range(6):
+        parts += [("heading", f"Part {n}", 2), ("paragraph", some(14, f"w{n}"))]
+    chunks = cut(page_of(*parts), tokens=20, title="Doc")
+    assert [chunk.context for chunk in chunks] == [f"Doc > Part {n}" for n in range(6)]
+    assert chunks[3].heading == ("Air Report", "Part 3")
 
 
 def test_long_header_rows_are_not_repeated():

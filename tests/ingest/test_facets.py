@@ -20,7 +20,7 @@ from ingest.facets import (
     generated_facets,
     generated_id,
     language_of,
-    language_of_document,
+    languages_of_document,
 )
 
 ENGLISH = "The pilot said that the airplane had lost its power before it came down in the field near the river."
@@ -51,10 +51,11 @@ def test_language(text, code):
 
 
 def test_a_document_has_the_language_of_most_of_its_pages():
-    assert (
-        language_of_document(["12 34", ENGLISH, "Dies ist eine Seite auf Deutsch, die nur eine ist.", ENGLISH]) == "en"
-    )
-    assert language_of_document([]) == language_of_document(["1", ""]) == ""
+    assert languages_of_document(["12 34", ENGLISH, "Dies ist eine Seite auf Deutsch, die nur eine ist.", ENGLISH]) == [
+        "en",
+        "de",
+    ]
+    assert languages_of_document([]) == languages_of_document(["1", ""]) == []
 
 
 @pytest.mark.parametrize(

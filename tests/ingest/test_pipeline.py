@@ -73,10 +73,10 @@ def test_every_bad_file_is_recorded_and_the_good_ones_are_read(shelf, run, catal
     report = run(shelf, shelf / "none.pdf")
     expected = {name: (status, reason) for name, (_, status, reason) in bad_files.items()}
     expected |= {"a good.pdf": ("read", ""), "z good.pdf": ("read", "")}
-    expected["none.pdf"] = ("missing", "there is no such file or folder")
-    assert {Path(record.path).name: (record.status, record.reason) for record in report.files} == expected
     stored = {Path(path).name: (record.status, record.reason) for path, record in catalog.files().items()}
     assert stored == expected
+    expected["none.pdf"] = ("missing", "there is no such file or folder")
+    assert {Path(record.path).name: (record.status, record.reason) for record in report.files} == expected
     assert {d.title for d in catalog.documents()} == {"First report", "Last report"}
     assert (report.new, report.unchanged, report.all_read) == (2, 0, False)
 

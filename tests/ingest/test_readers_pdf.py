@@ -98,7 +98,7 @@ def test_passwords_are_tried_and_never_told(put, bad_files, owner_locked):
     assert parse_file(locked, replace(JOB, passwords=("", "guess", "secret"))).title == "Wing report"
     status, reason = refused(locked, replace(JOB, passwords=("", "guess")))
     assert status == "password needed"
-    assert "none of the 1 given for it opens it" in reason
+    assert "none of the 1 passwords given for it opens it" in reason
     assert "guess" not in reason
     assert "guess" not in repr(replace(JOB, passwords=("", "guess")))
     assert parse_file(put(owner_locked, "owner.pdf"), JOB).metadata["Title"] == "Wing report"

@@ -13,10 +13,11 @@ import torch
 from fieldguide.catalog import FileRecord, Reading
 from fieldguide.errors import IntegrityError, NotReady
 from fieldguide.files import file_hash
+from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.types import Chunk, Document, Silent, Span
 from tuning.examples import build_examples, choose, set_hash
-from tuning.loop import answer_loss, bfloat16_on_cpu, latest_checkpoint
+from tuning.loop import answer_loss, latest_checkpoint
 from tuning.tokenise import collate, tokenise
 from tuning.train import active_adapter
 
