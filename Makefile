@@ -45,7 +45,7 @@ bench: $(READY) ## every script in bench/, at its quick size (BENCH_DATA=DIR: th
 	@for script in $(wildcard bench/*.py); do echo "== $$script"; $(BIN)/python $$script --quick $(if $(BENCH_DATA),--data $(BENCH_DATA)) || exit 1; done
 
 system-deps: ## packages of the system that some tests need (Debian; as root)
-	@command -v tesseract >/dev/null || { apt-get update -q && apt-get install -y -q tesseract-ocr tesseract-ocr-deu; }
+	@command -v tesseract >/dev/null || { apt-get update -q && apt-get install -y -q tesseract-ocr; }
 
 lock: ## write requirements.lock anew from what .venv holds
 	@$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' > .lock.in

@@ -125,11 +125,8 @@ def _chunk(document: str, text: Text, draft: _Draft, line: str) -> Chunk:
 
 
 def document_line(title: str, first_page: str) -> str:
-    """A line that tells the document from its neighbours: the values of the form fields at its head, else its title.
-
-    Rows of tables are no fields: the values of "2019: 5 | 2020: 6" say nothing of the document.
-    """
-    head = "\n".join(line for line in first_page[:_HEAD].split("\n") if " | " not in line)
+    """A line that tells the document from its neighbours: the values of the form fields at its head, else its title."""
+    head = first_page[:_HEAD]
     values: list[str] = []
     for field in read_form(head).fields:
         value = " ".join(head[slice(*field.value)].split())

@@ -55,6 +55,7 @@ _FURNITURE = re.compile(r"(?i)^(page\s+\d+(\s+of\s+\d+)?\b.{0,40}|[-–—_=*.\s
 _ENUMERATOR = re.compile(r"^\s*\(?(?:\d{1,2}|[a-z])[.)]\s+(?=[A-Z])")
 _ITEMS = re.compile(r"(\d[\d,.]*)\s+(hours|days|years|miles|times)\s+\(([^)]*)\)")
 _LONGEST_VALUE = 14
+_CELLS = " | "
 _NO_LABEL = (
     "notes?|warning|caution|https?|ex|examples?|tips?|hint|answers?|questions?|sources?|remember|re|cc|goals?|add|less"
     "|plus"
@@ -134,6 +135,10 @@ def read_form(text: str, section: str = "") -> Form:
     i, run, numbered = 0, None, ""
     while i < len(lines):
         start, end = lines[i]
+        if _CELLS in text[start:end]:  # a row of a table: its cells are no fields of the document
+            form.rejections.append(Rejection("row of a table", text[start:end]))
+            run, i = None, i + 1
+            continue
         last, fields, joined = i, [], False
         if i + 1 < len(lines) and _wraps_label(text[start:end], text[slice(*lines[i + 1])]):
             last, joined = i + 1, True

@@ -109,8 +109,8 @@ def ingest(
         with session("ingest", workspace, as_json=as_json, flags=flags) as s:
             result = shelving.ingest(s, paths, prune, report)
             s.emit(result)
-            if watch:
-                s.say("Watching; Ctrl-C ends it.")
+        if watch:
+            typer.echo("Watching; Ctrl-C ends it.", err=True)
     if not result["all_read"]:
         raise typer.Exit(shelving.EXIT_SOME_NOT_READ)
 

@@ -177,7 +177,7 @@ def fresh(tmp_path: Path, model: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bad_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two good reports, one file of every bad kind, and one that is no PDF."""
+    """A folder with two good reports, one file of every bad kind, and one that is no document."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "empty.pdf").write_bytes(b"")
     (folder / "text.pdf").write_text("only text\n")
@@ -188,7 +188,7 @@ def bad_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.write(folder / "locked.pdf")
     for report in REPORTS[:2]:
         (folder / report.name).write_bytes(report.read_bytes())
-    (folder / "notes.txt").write_text("x")
+    (folder / "notes.log").write_text("x")
     return folder
 
 

@@ -26,12 +26,14 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
 
     read = run("ingest", *REPORTS)
     assert read.code == 0
-    counted = {k: read.json[k] for k in ("documents", "pages", "chunks", "new", "unchanged", "all_read")}
-    assert counted == {"documents": 3, "pages": 12, "chunks": 23, "new": 3, "unchanged": 0, "all_read": True}
+    counted = {k: read.json[k] for k in ("documents", "pages", "new", "unchanged", "all_read")}
+    assert counted == {"documents": 3, "pages": 12, "new": 3, "unchanged": 0, "all_read": True}
+    chunks = read.json["chunks"]
+    assert 20 <= chunks <= 40
     assert [Path(f["path"]).name for f in read.json["files"]] == [r.name for r in REPORTS]
     assert "… reading (3)" in read.err
-    assert "embedding: 23 in" in read.err
-    assert read.json["index"]["embedded"] == 23
+    assert f"embedding: {chunks} in" in read.err
+    assert read.json["index"]["embedded"] == chunks
     assert (fresh / ".fieldguide" / "index" / read.json["index"]["id"] / "manifest.json").exists()
 
     again = run("ingest", *REPORTS).json
@@ -43,7 +45,7 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
     assert made["kept"]["rules"] == sum(made["splits"].values()) >= 60
     assert made["skipped_chunks"] == 0
     again = run("qa").json
-    assert (again["kept"], again["skipped_chunks"], again["splits"]) == ({}, 23, made["splits"])
+    assert (again["kept"], again["skipped_chunks"], again["splits"]) == ({}, chunks, made["splits"])
 
     tuned = run("tune").json
     manifest = tuned["manifest"]
@@ -71,7 +73,7 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
 
     state = run("status").json
     assert {k: state[k] for k in ("documents", "pages", "chunks", "stale", "not_read", "writable", "next")} == {
-        "documents": 3, "pages": 12, "chunks": 23, "stale": [], "not_read": {}, "writable": True, "next": "",
+        "documents": 3, "pages": 12, "chunks": chunks, "stale": [], "not_read": {}, "writable": True, "next": "",
     }  # fmt: skip
     assert state["adapter"] == (tuned["adapter"] if tuned["active"] else None)
     assert state["index"] == read.json["index"]["id"]

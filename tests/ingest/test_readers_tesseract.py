@@ -8,7 +8,7 @@ from ingest.readers import tesseract
 from ingest.readers.tesseract import OcrFault, from_json, missing_ocr, read_page, to_json
 
 needs_tesseract = pytest.mark.skipif(
-    shutil.which("tesseract") is None or bool(missing_ocr("eng")), reason="tesseract is not installed"
+    shutil.which("tesseract") is None or bool(missing_ocr("eng")), reason="needs the system package tesseract-ocr"
 )
 TEXT = "The right wing hit a tree about one mile\nfrom the airport at Elyria, Ohio.\nThe pilot was not hurt."
 

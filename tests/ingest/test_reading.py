@@ -206,7 +206,7 @@ def test_a_scan_is_read_by_ocr_and_kept(tmp_path):
     from ingest.readers.tesseract import missing_ocr
 
     if missing_ocr("eng"):
-        pytest.skip("tesseract is not installed")
+        pytest.skip("needs the system package tesseract-ocr")
     images = [Image.new("L", (850, 400), 255) for _ in range(2)]
     for number, image in enumerate(images, 1):
         ImageDraw.Draw(image).text((100, 100), f"Scanned page {number}", fill=0, font=ImageFont.load_default(40))
