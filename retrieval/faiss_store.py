@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 
 from fieldguide.errors import IndexMismatch
-from fieldguide.files import write_atomically
+from fieldguide.files import open_atomically
 from fieldguide.models.base import Vectors
 from retrieval.vectors import Hits, nearest
 
@@ -26,11 +26,10 @@ class FaissStore:
         self._ids: dict[str, int] = {}
         self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
         if self._file.exists():
-            raw = self._file.read_bytes()
-            size = int.from_bytes(raw[:8], "big")
             try:
-                self._ids = json.loads(raw[8 : 8 + size])
-                self._index = faiss.deserialize_index(np.frombuffer(raw, dtype=np.uint8, offset=8 + size))
+                with self._file.open("rb") as file:
+                    self._ids = json.loads(file.read(int.from_bytes(file.read(8), "big")))
+                    self._index = faiss.read_index(faiss.PyCallbackIOReader(file.read))  # type: ignore[attr-defined]
             except (ValueError, RuntimeError):
                 raise IndexMismatch(
                     f"{self._file} is damaged; delete {folder} and run `fieldguide ingest` to build the index anew."
@@ -86,8 +85,9 @@ class FaissStore:
 
     def save(self) -> None:
         names = json.dumps(self._ids).encode("utf-8")
-        index = faiss.serialize_index(self._index).tobytes()
-        write_atomically(self._file, len(names).to_bytes(8, "big") + names + index)
+        with open_atomically(self._file) as file:
+            file.write(len(names).to_bytes(8, "big") + names)
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self._index = None
