@@ -27,6 +27,7 @@ from ingest.stages import CountTokens
 from ingest.tagging import MARK
 
 READ, READ_IN_PART = "read", "read in part"
+CHANGED = "it was written to while it was being read; ingest it again"
 
 
 @dataclass
@@ -102,6 +103,8 @@ def ingest_files(
     with Readers(settings.ingest, passwords, FolderCache(state / "cache" / "ocr")) as readers:
         for path, result in readers.read((file.path, file.hash) for file in todo.values()):
             file = by_path[path]
+            if not file.is_as_it_was():
+                result = NotRead("damaged", CHANGED)
             if isinstance(result, Parsed):
                 originals.keep(file.path, file.hash)
             shelf.store(file, result)
@@ -160,8 +163,8 @@ class _Shelf:
         """A file that was read now, with all stages, in one transaction; or why it was not."""
         self._fresh.add(file.hash)
         if isinstance(result, NotRead):
-            retry = result.status == "password needed" or result.reason.startswith("cannot be opened")
-            recipe = "" if retry else self._refusal_recipe
+            passing = result.status == "password needed" or result.reason.startswith(("cannot be opened", CHANGED))
+            recipe = "" if passing else self._refusal_recipe
             self._refused[file.hash] = FileRecord(
                 file.name, None, file.bytes, result.status, result.reason, file.hash, recipe
             )

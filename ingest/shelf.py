@@ -31,13 +31,25 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file as it was when it was looked at. ``hash`` is "" if it could not be read, and ``fault`` says why."""
+    """A file as it was when it was looked at.
+
+    ``changed`` is its time of change in nanoseconds. ``hash`` is "" if it could not be read, and ``fault`` says why.
+    """
 
     path: Path
     name: str
     bytes: int
     hash: str
+    changed: int = 0
     fault: str = ""
+
+    def is_as_it_was(self) -> bool:
+        """Whether size and time of change are those of when it was hashed."""
+        try:
+            now = self.path.stat()
+        except OSError:
+            return False
+        return (now.st_size, now.st_mtime_ns) == (self.bytes, self.changed)
 
 
 def find_files(paths: Sequence[Path]) -> Found:
@@ -83,9 +95,10 @@ def look_at(files: Sequence[Path]) -> Iterator[Seen]:
 def _look_at(path: Path) -> Seen:
     name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")  # a name may be no valid Unicode
     try:
-        return Seen(path, name, path.stat().st_size, file_hash(path))
+        before = path.stat()
+        return Seen(path, name, before.st_size, file_hash(path), before.st_mtime_ns)
     except OSError as error:
-        return Seen(path, name, 0, "", f"cannot be opened: {error.strerror or error}")
+        return Seen(path, name, 0, "", fault=f"cannot be opened: {error.strerror or error}")
 
 
 class Originals:

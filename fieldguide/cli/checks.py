@@ -58,6 +58,10 @@ def status(s: Session) -> dict[str, Any]:
             )
         if index is not None and adapter.manifest["index"] != index.id:
             stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
+    held = {path: record for path, record in s.catalog.files().items() if record.document is not None}
+    absent = sum(not Path(path).exists() for path in held)
+    if absent:
+        stale.append(f"{absent} file(s) are gone: `fieldguide ingest FOLDER --prune` deletes what was made from them.")
     following = _next(counts, adapters=len(s.catalog.artefacts("adapter")))
     not_read = {r.path: f"{r.status}: {r.reason}" for r in s.catalog.files().values() if r.document is None}
     splits = {split: len(s.catalog.pairs(split)) for split in ("train", "dev", "test")}

@@ -237,6 +237,24 @@ def test_content_that_comes_back_after_a_run_that_was_killed(shelf, run, catalog
     assert [d.title for d in catalog.documents()] == ["Old"]
 
 
+def test_a_file_that_is_written_to_while_it_is_read_is_read_at_the_next_run(shelf, run, catalog, pdf, monkeypatch):
+    from ingest.reading import Readers
+
+    path = shelf / "a.pdf"
+    path.write_bytes(pdf(["Half"]))
+    read = Readers.read
+
+    def slow(self, files):
+        for given, result in read(self, files):
+            path.write_bytes(pdf(["The whole text"]))
+            yield given, result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Readers, "read", slow)
+        assert run(shelf).files[0].reason == "it was written to while it was being read; ingest it again"
+    assert (run(shelf).new, [d.title for d in catalog.documents()]) == (1, ["The whole text"])
+
+
 def test_a_file_name_that_is_no_unicode(shelf, run, catalog, good):
     name = os.fsencode(shelf) + b"/Bericht_\xe4.pdf"
     try:
@@ -266,7 +284,9 @@ def test_a_newer_version_supersedes_the_older_if_wanted(shelf, run, catalog, pdf
     (shelf / "Irrigation guide v1.pdf").write_bytes(pdf(["Irrigation guide\nRevised May 2016\nWater at night."]))
     (shelf / "Irrigation guide v2.pdf").write_bytes(pdf(["Irrigation guide\nRevised June 2021\nWater at dawn."]))
     assert run(shelf).superseded == []
-    assert run(shelf, supersede=True).superseded == [(str(shelf / "Irrigation guide v1.pdf"), str(shelf / "Irrigation guide v2.pdf"))]
+    assert run(shelf, supersede=True).superseded == [
+        (str(shelf / "Irrigation guide v1.pdf"), str(shelf / "Irrigation guide v2.pdf"))
+    ]
 
 
 def test_a_better_reading_takes_the_pairs_along(shelf, run, catalog, pdf, monkeypatch):
