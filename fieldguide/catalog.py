@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
 from fieldguide import schema
+from fieldguide.rows import chunk_of, chunk_row, page_of, page_row, pair_of, pair_row
 from fieldguide.schema import open_database, put
-from fieldguide.types import Block, Chunk, Document, Evidence, Page, QAPair, Span
+from fieldguide.types import Chunk, Document, Page, QAPair
 
 _BATCH = 500  # SQLite takes at most some thousand values in one statement
 
@@ -149,7 +150,7 @@ class Catalog:
             )  # fmt: skip
             c.execute(delete(schema.pages).where(schema.pages.c.document == document.id))
             for page in pages:
-                c.execute(insert(schema.pages).values(**_page_row(page)))
+                c.execute(insert(schema.pages).values(**page_row(page)))
             _put_chunks(c, document.id, chunks)
             _put_facets(c, document.id, facets)
             _put_pairs(c, pairs, lost)
@@ -302,13 +303,13 @@ class Catalog:
             row = c.execute(select(p).where(p.c.document == document, p.c.number == number)).one_or_none()
         if row is None:
             raise KeyError((document, number))
-        return _page(row)
+        return page_of(row)
 
     def pages(self, document: str) -> list[Page]:
         """A document's pages in order."""
         p = schema.pages
         with self._engine.connect() as c:
-            return [_page(row) for row in c.execute(select(p).where(p.c.document == document).order_by(p.c.number))]
+            return [page_of(row) for row in c.execute(select(p).where(p.c.document == document).order_by(p.c.number))]
 
     def chunks(self, document: str | None = None) -> list[Chunk]:
         """All chunks, or those of one document, in reading order."""
@@ -321,7 +322,7 @@ class Catalog:
             query = query.where(schema.chunks.c.document == document)
         with self._engine.connect() as c:
             for row in c.execution_options(yield_per=_BATCH).execute(query):
-                yield _chunk(row)
+                yield chunk_of(row)
 
     def chunks_by_id(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """Those of the chunks that are there."""
@@ -329,7 +330,7 @@ class Catalog:
         with self._engine.connect() as c:
             for part in _parts(ids):
                 rows = c.execute(select(schema.chunks).where(schema.chunks.c.id.in_(part)))
-                found.update((row.id, _chunk(row)) for row in rows)
+                found.update((row.id, chunk_of(row)) for row in rows)
         return found
 
     # -- question-answer pairs
@@ -347,7 +348,7 @@ class Catalog:
             kept = 0
             for pair in pairs:
                 kept += 1
-                put(c, schema.pairs, _pair_row(pair))
+                put(c, schema.pairs, pair_row(pair))
             for reason, detail in rejections:
                 c.execute(insert(schema.rejections).values(chunk=chunk, source=source, reason=reason, detail=detail))
             put(c, schema.drafted, {"chunk": chunk, "source": source, "kept": kept})
@@ -360,7 +361,7 @@ class Catalog:
         if document is not None:
             query = query.where(schema.pairs.c.document == document)
         with self._engine.connect() as c:
-            return [_pair(json.loads(body)) for body in c.execute(query).scalars()]
+            return [pair_of(json.loads(body)) for body in c.execute(query).scalars()]
 
     def rejections(self) -> dict[tuple[str, str], int]:
         """How many drafts were rejected, by (source id, reason)."""
@@ -432,7 +433,7 @@ def _put_chunks(c: Connection, document: str, chunks: Sequence[Chunk]) -> None:
     table = schema.chunks
     c.execute(delete(table).where(table.c.document == document))
     if chunks:
-        c.execute(insert(table), [_chunk_row(chunk, n) for n, chunk in enumerate(chunks)])
+        c.execute(insert(table), [chunk_row(chunk, n) for n, chunk in enumerate(chunks)])
     left = select(table.c.id).where(table.c.document == document)
     f = schema.facets.c
     c.execute(delete(schema.facets).where(f.document == document, f.chunk != "", f.chunk.not_in(left)))
@@ -448,46 +449,9 @@ def _put_facets(c: Connection, document: str, facets: Iterable[FacetRow], keep: 
 
 def _put_pairs(c: Connection, pairs: Iterable[QAPair], lost: Iterable[tuple[str, str]]) -> None:
     for pair in pairs:
-        put(c, schema.pairs, _pair_row(pair))
+        put(c, schema.pairs, pair_row(pair))
     for pair_id, detail in lost:
         chunk = c.execute(select(schema.pairs.c.chunk).where(schema.pairs.c.id == pair_id)).scalar()
         c.execute(delete(schema.pairs).where(schema.pairs.c.id == pair_id))
         row = {"chunk": chunk, "source": "re-anchoring", "reason": LOST, "detail": detail}
         c.execute(insert(schema.rejections).values(**row))
-
-
-def _page_row(page: Page) -> dict[str, Any]:
-    return {
-        "document": page.document, "number": page.number, "label": page.label, "text": page.text,
-        "reader": page.reader, "text_hash": page.text_hash, "confidence": page.confidence,
-        "blocks": json.dumps([[b.kind, b.start, b.end, b.level, b.head] for b in page.blocks]),
-    }  # fmt: skip
-
-
-def _page(row: Row[Any]) -> Page:
-    blocks = tuple(Block(*block) for block in json.loads(row.blocks))
-    return Page(row.document, row.number, row.label, row.text, row.reader, blocks, row.confidence)
-
-
-def _chunk_row(chunk: Chunk, ordinal: int) -> dict[str, Any]:
-    return {
-        "id": chunk.id, "document": chunk.document, "ordinal": ordinal, "text": chunk.text, "context": chunk.context,
-        "spans": json.dumps([[s.page, s.start, s.end] for s in chunk.spans]), "heading": json.dumps(chunk.heading),
-    }  # fmt: skip
-
-
-def _chunk(row: Row[Any]) -> Chunk:
-    spans = tuple(Span(*span) for span in json.loads(row.spans))
-    return Chunk(row.id, row.document, spans, row.text, tuple(json.loads(row.heading)), row.context)
-
-
-def _pair_row(pair: QAPair) -> dict[str, Any]:
-    row = {"id": pair.id, "document": pair.document, "split": pair.split, "chunk": pair.chunk}
-    return row | {"body": json.dumps(asdict(pair))}
-
-
-def _pair(body: dict[str, Any]) -> QAPair:
-    evidence = tuple(
-        Evidence(e["document"], tuple(Span(**s) for s in e["spans"]), e["quote"]) for e in body["evidence"]
-    )
-    return QAPair(**(body | {"evidence": evidence}))
