@@ -21,6 +21,7 @@ import importlib
 import json
 import random
 import re
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,9 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
+
+# This script's folder would hide the package `ingest` behind bench/ingest.py.
+sys.path[:] = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent.resolve()]
 
 from fieldguide.align import normalise
 from fieldguide.cli.session import quieten

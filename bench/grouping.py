@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+# This script's folder would hide the package `ingest` behind bench/ingest.py.
+sys.path[:] = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent.resolve()]
 
 from fieldguide.catalog import Catalog
 from fieldguide.cli.session import quieten

@@ -54,12 +54,13 @@ def load_embedder(
 
     path, label = _find(name, folder, cache, say, "embedder")
     if dtype == "auto" and find_spec("openvino") and pick_device(device) == "cpu":
-        from fieldguide.models.openvino_embedder import OpenVinoEmbedder
+        from fieldguide.models.openvino_embedder import REFUSED, OpenVinoEmbedder
 
         try:
             return OpenVinoEmbedder(path, name=label, cache=cache or default_cache(), say=say)
         except (ModelError, OSError) as error:
-            say(f"the embedder runs without OpenVINO: {error}")
+            if str(error) != REFUSED:
+                say(f"the embedder runs without OpenVINO: {error}")
     short = dtype == "bfloat16" or (dtype == "auto" and pick_device(device) == "cpu" and bfloat16_on_cpu())
     return SentenceTransformerEmbedder(path, name=label, device=device, dtype="bfloat16" if short else "float32")
 

@@ -21,16 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.errors import ModelError
-from fieldguide.files import folder_atomically, write_json
+from fieldguide.files import folder_atomically, write_atomically, write_json
 from fieldguide.models.base import Vectors
 from fieldguide.models.sentence_transformer import PROBES, SentenceTransformerEmbedder, near
 from fieldguide.models.weights import quiet, safetensors_hash
 
 RECIPE = "int8-1"
-_ROWS = 8  # more rows fall out of the processor's cache, fewer leave the matrix units waiting
+_ROWS = 6  # more rows fall out of the processor's cache, fewer leave the matrix units waiting
 _WIDTH = 16  # widths are rounded up to this, since each new shape costs a compilation
 _GROUP = 64  # activations that share a scale
 _TELEMETRY = "openvino_telemetry"
+_REFUSED = "refused"
+REFUSED = "it was tried before and loses too much in 8 bits"
 
 
 class OpenVinoEmbedder:
@@ -48,6 +50,8 @@ class OpenVinoEmbedder:
         openvino = _openvino()
         weights = safetensors_hash(folder)
         copy = cache / "openvino" / f"{weights[:16]}-{RECIPE}-{openvino.__version__.split('-')[0]}"
+        if (copy / _REFUSED).exists():
+            raise ModelError(REFUSED)
         if not (copy / "record.json").exists():
             say(f"converting the embedder {name} for this processor (once)")
             _convert(folder, name, copy)
@@ -69,6 +73,7 @@ class OpenVinoEmbedder:
         except Exception as error:
             raise ModelError(f"The converted copy of the embedder at {copy} cannot be used: {error}") from error
         if not alike:
+            write_atomically(copy / _REFUSED, "")  # so that the next load does not try again
             raise ModelError(f"The embedder {name!r} loses too much in 8 bits on this processor.")
 
     @property

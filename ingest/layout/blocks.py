@@ -24,6 +24,7 @@ _CAPTION = re.compile(
     r"(?:[A-Z]?[\-.]?\d{1,3}(?:[.\-–]\d{1,3}){0,3}[a-z]?|[IVXLC]{1,6}|[A-Z])(?!\w)(?P<mark>\s*[.:–—|)]|\s*-\s|$)?(?P<rest>.{0,40})"
 )
 _FIELD = re.compile(r"^\S[^:]{0,50}:(\s|$)")
+_OPEN = (",", "-", "–", "&", "/")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 
 
@@ -54,10 +55,11 @@ def split_blocks(lines: Sequence[Line], marked: frozenset[int] = frozenset()) ->
         return []
     left = sorted(line.x0 for line in lines)[len(lines) // 10]
     right = sorted(line.x1 for line in lines)[-1 - len(lines) // 10]
+    full = right - 0.4 * (right - left)  # a bold title that reaches so far may run over its line
     pitch = _pitches(lines)
     groups: list[list[int]] = [[0]]
     for n in range(1, len(lines)):
-        ended = n - 1 in marked and not (lines[n - 1].bold and lines[n].bold)  # a bold title may run over its line
+        ended = n - 1 in marked and not (lines[n - 1].bold and lines[n].bold and lines[n - 1].x1 > full)
         starts = (n in marked and n - 1 not in marked) or (n not in marked and ended)
         if starts or _is_break(lines, n, len(groups[-1]), pitch, left, right):
             groups.append([n])
@@ -75,9 +77,9 @@ def item_marker(line: Line) -> str:
     text = first.text
     if text in BULLETS:
         return "•"
-    if not any(map(str.isalpha, second.text)):
+    if not any(char.isalpha() for word in line.words[1:4] for char in word.text):
         return ""
-    if text in _DASHES:
+    if text in _DASHES or text == "§":  # the bullet of a symbol font
         return "-"
     if text == "o" and second.x0 - first.x1 > 0.4 * line.height:
         return "o"
@@ -144,6 +146,7 @@ def _is_break(lines: Sequence[Line], n: int, size: int, pitch: dict[int, float],
     """Whether a new block starts at line ``n``; the one before it has ``size`` lines so far."""
     last, line = lines[n - 1], lines[n]
     following = lines[n + 1] if n + 1 < len(lines) else None
+    first = lines[n - size]
     height = line.height
     step = line.base - last.base
     if step < 0.5 * height and line.x0 > last.x1:  # beside the last line (in the parser's order)
@@ -152,14 +155,23 @@ def _is_break(lines: Sequence[Line], n: int, size: int, pitch: dict[int, float],
         return True
     if abs(line.size - last.size) > 0.12 * max(line.size, last.size):
         return True
+    fields = bool(_FIELD.match(last.text) and _FIELD.match(line.text)) and not item_marker(line)
     if step > 1.2 * pitch.get(round(line.size), 1.2 * height) + 0.5:
-        return step > 2 * height or not (_FIELD.match(last.text) and _FIELD.match(line.text))
-    if item_marker(line):
+        return step > 2 * height or not fields
+    if fields:
+        return False
+    if item_marker(line) and not _runs_on(last, line, first, right - 0.1 * (right - left)):
         return True
     narrow = right - 0.1 * (right - left)
-    if last.bold != line.bold and (last if last.bold else line).x1 < narrow:
+    heavy, light = (last, line) if last.bold else (line, last)
+    labels = _FIELD.match(heavy.text) and _FIELD.match(light.text) and light.words[0].bold
+    starts = last.bold and not line.text[:1].islower() and not _is_open(last)
+    if last.bold != line.bold and (heavy.x1 < narrow or starts) and not labels:
         return True
-    indent, first, unit = line.x0 - last.x0, lines[n - size], 0.6 * line.size
+    indent, unit = line.x0 - last.x0, 0.6 * line.size
+    if heavy.bold and light.bold and abs(indent) < unit and size == 1:
+        room = narrow - last.x1 - unit  # what would have stood on the first line, had it been one title
+        return line.words[0].x1 - line.x0 < room and not _is_open(last) and not line.text[:1].islower()
     if item_marker(first):
         return indent < -unit and line.x0 < first.words[1].x0 - unit and last.x1 < narrow
     centred = abs(line.x0 + line.x1 - last.x0 - last.x1) < 2 * unit and abs(line.x1 - last.x1) > unit
@@ -174,6 +186,30 @@ def _is_break(lines: Sequence[Line], n: int, size: int, pitch: dict[int, float],
         return size > 1 and abs(line.x0 - first.x0) < unit and lines[n - size + 1].x0 > first.x0 + unit
     ends = bool(_SENTENCE_END.search(last.words[-1].text))
     return ends and last.x1 < right - 0.3 * (right - left) and len(last.words) > 1 and size > 2
+
+
+def _is_open(line: Line) -> bool:
+    """Whether a title goes on after the line: "Johnson & Johnson and"."""
+    end = line.words[-1].text
+    return end.endswith(_OPEN) or (end.islower() and len(end) < 5)
+
+
+def _runs_on(last: Line, line: Line, first: Line, narrow: float) -> bool:
+    """Whether what looks like an item's marker is a word inside a sentence: "Smith", "v. Jones"."""
+    marker = item_marker(line)
+    full = last.x1 >= narrow and abs(line.x0 - last.x0) < 0.3 * line.height
+    inside = not _SENTENCE_END.search(last.words[-1].text) and item_marker(last) != marker != item_marker(first)
+    return full and inside and marker[0].isalnum() and line.bold == last.bold
+
+
+def _is_title(draft: Draft, others: Sequence[Draft]) -> bool:
+    """Whether what looks like an item is a title: a bold line, where the other items are none."""
+    bold = len(draft.lines) <= 2 and all(line.bold for line in draft.lines)
+    return bold and item_marker(draft.lines[0])[:1].isalnum() and not all(_all_bold(other) for other in others)
+
+
+def _all_bold(draft: Draft) -> bool:
+    return all(line.bold for line in draft.lines)
 
 
 def _kind(lines: Sequence[Line]) -> BlockKind:
@@ -193,8 +229,13 @@ def _spaced(drafts: Sequence[Draft]) -> list[Draft]:
 
 def _merged(drafts: Sequence[Draft]) -> list[Draft]:
     """Items of one kind that follow each other, as one list; a single enumerator without a bullet is no list."""
+    items = [draft for draft in drafts if draft.kind == "list"]
+    titled = [
+        replace(draft, kind="paragraph") if draft.kind == "list" and _is_title(draft, items) else draft
+        for draft in drafts
+    ]
     runs: list[list[Draft]] = []
-    for draft in drafts:
+    for draft in titled:
         if draft.kind == "list" and runs and runs[-1][0].kind == "list" and draft.above < 2.5:
             runs[-1].append(draft)
         else:

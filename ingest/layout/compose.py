@@ -44,20 +44,33 @@ class _Sight:
 def lay_out(pages: Sequence[RawPage], outline: Sequence[OutlineEntry] = ()) -> list[ParsedPage]:
     """The pages of one document as text in reading order with blocks, one for each raw page.
 
-    ``outline`` are the file's bookmarks. Time is about linear in the number of words; no input raises.
+    ``outline`` are the file's bookmarks. Time is about linear in the number of words; no input raises: where anything
+    unforeseen happens, pages are laid out alone, and the one that fails alone is its words in the parser's order.
     """
+    try:
+        return _lay_out(pages, outline)
+    except Exception:  # deliberately broad: no page that layout does not understand may cost the file
+        return [_in_words(pages[0])] if len(pages) == 1 else [lay_out([page], outline)[0] for page in pages]
+
+
+def _lay_out(pages: Sequence[RawPage], outline: Sequence[OutlineEntry]) -> list[ParsedPage]:
     sights = [_see(page) for page in pages]
     furniture = find_furniture([(sight.lines, page.height) for sight, page in zip(sights, pages, strict=True)])
     fonts = Fonts.of(line for sight in sights for line in sight.lines)
     titles = Titles(outline)
     known = vocabulary([word.text for sight in sights for line in sight.lines for word in line.words])
-    drafts = [
-        _drafts(sight, page, edges, fonts, titles) for sight, page, edges in zip(sights, pages, furniture, strict=True)
-    ]
+    drafts = [_drafts(*each, fonts, titles) for each in zip(sights, pages, furniture, strict=True)]
     return [
         _written(page, sight, found, known)
         for page, sight, found in zip(pages, sights, rank_levels(drafts), strict=True)
     ]
+
+
+def _in_words(page: RawPage) -> ParsedPage:
+    """The page as one paragraph: its words in the parser's order."""
+    text = clean(" ".join([word.text for word in page.words]) or page.text)
+    blocks = (Block("paragraph", 0, len(text)),) if text else ()
+    return ParsedPage(page.label, text, blocks, page.reader, page.confidence)
 
 
 def _see(page: RawPage) -> _Sight:
@@ -65,12 +78,11 @@ def _see(page: RawPage) -> _Sight:
     if not words:
         return _Sight(plain=tuple(_text_lines(page.text)))
     sane = [fixed for word in words if (fixed := _sane(word)) is not None]
-    upright = [word for word in sane if not _is_turned(word)]
+    upright, turned = _parted_by_turn(sane)
     if len(sane) < len(words) or 2 * len(upright) < len(words):
         return _Sight(plain=tuple(_in_parser_order(words, page.text)))
     segments = tuple(segment(upright))
-    turned = _turned_lines([word for word in sane if _is_turned(word)])
-    return _Sight(segments, tuple(join_segments(segments)), turned)
+    return _Sight(segments, tuple(join_segments(segments)), _turned_lines(turned))
 
 
 def _drafts(sight: _Sight, page: RawPage, furniture: tuple[int, int], fonts: Fonts, titles: Titles) -> list[Draft]:
@@ -211,6 +223,28 @@ def _sane(word: Word) -> Word | None:
 
 def _is_turned(word: Word) -> bool:
     return len(word.text) > 2 and word.bottom - word.top > 2.5 * (word.x1 - word.x0)
+
+
+def _parted_by_turn(words: Sequence[Word]) -> tuple[list[Word], list[Word]]:
+    """The upright words and the turned ones. A word too short to tell is turned where its neighbour in the same
+    strip is."""
+    turned = [_is_turned(word) for word in words]
+    if not any(turned):
+        return list(words), []
+    for places in (range(1, len(words)), range(len(words) - 2, -1, -1)):
+        step = 1 if places.step > 0 else -1
+        for n in places:
+            if not turned[n] and turned[n - step]:
+                turned[n] = _shares_strip(words[n - step], words[n])
+    both = list(zip(words, turned, strict=True))
+    return [word for word, is_so in both if not is_so], [word for word, is_so in both if is_so]
+
+
+def _shares_strip(turned: Word, word: Word) -> bool:
+    """Whether the word continues the turned one's line, upwards or downwards."""
+    width = turned.x1 - turned.x0
+    apart = max(turned.top - word.bottom, word.top - turned.bottom)
+    return abs(turned.x0 - word.x0) < 0.3 * width and abs(turned.x1 - word.x1) < 0.3 * width and 0 < apart < 1.5 * width
 
 
 def _turned_lines(words: Sequence[Word]) -> tuple[Line, ...]:

@@ -24,9 +24,10 @@ _NUMBERED = re.compile(
 )
 _NAMED = re.compile(
     r"^(?:(?P<part>part|chapter|appendix|annex|kapitel|capítulo|chapitre|teil)"
-    r"|(?P<item>item|section|article|abschnitt|note))\s+(?:\d{1,3}[A-Z]?|[IVXLC]{1,6}|[A-Z])\b[.:]?",
+    r"|(?P<item>item|section|article|abschnitt|note|unit|lesson|module))\s+(?:\d{1,3}[A-Z]?|[IVXLC]{1,6}|[A-Z])\b[.:]?",
     re.IGNORECASE,
 )
+_SECTION = re.compile(r"(?:section|article|§) ?\d{1,4}(?:\.\d{1,3})*\. [A-Z]", re.IGNORECASE)
 _LEADER = re.compile(r"(?:\.\s?|…\s?|·\s?){3,}")
 _ROMAN = re.compile(r"^[IVX]{1,5}\.\s")
 _ALNUM = re.compile(r"[\W_]+")
@@ -34,28 +35,39 @@ _NUMBER_HEAD = re.compile(r"^(?:\d+(?:\.\d+)*|[ivxlc]+|[a-z])(?:[.)]|\s)\s*", re
 _ADDRESS = re.compile(r"://|@|www\.")
 _ENDS = (".", ";", ",", ":")
 
+_Look = tuple[float, bool]
+"""Font size, to the half point, and whether it is bold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fonts:
-    """The document's body text: its font size, and whether it is mostly bold."""
+    """The document's body text: its font size, whether it is mostly bold, and all fonts in which it sets prose."""
 
     size: float
     bold: bool
+    prose: frozenset[_Look] = frozenset()
 
     @staticmethod
     def of(lines: Iterable[Line]) -> Fonts:
         sizes: Counter[float] = Counter()
         heavy: Counter[float] = Counter()
+        prose: Counter[_Look] = Counter()
         for line in lines:
             length = sum([len(word.text) for word in line.words])
             size = round(line.size * 2) / 2
             sizes[size] += length
             if line.words[-1].bold:
                 heavy[size] += length
+            if len(line.words) >= 8 and sum(map(str.isalpha, line.text)) > 0.7 * length and not _has_gap((line,)):
+                prose[size, line.bold] += 1
         if not sizes:
             return Fonts(10.0, False)
         size = max(sizes, key=lambda s: (sizes[s], -s))
-        return Fonts(size, heavy[size] > 0.5 * sizes[size])
+        lines_of_prose = prose.total()
+        usual = frozenset(
+            look for look, count in prose.items() if count >= max(3, (0.2 if look[1] else 0.02) * lines_of_prose)
+        )
+        return Fonts(size, heavy[size] > 0.5 * sizes[size], usual)
 
 
 class Titles:
@@ -90,7 +102,7 @@ class Titles:
 
 
 def mark_headings(drafts: Sequence[Draft], fonts: Fonts, titles: Titles, page: int) -> list[Draft]:
-    """The drafts of a page with its headings found; level 0 where only the rank of the font's size can tell."""
+    """The drafts of a page with its headings found; level 0 where the outline does not tell it."""
     out = []
     for n, draft in enumerate(drafts):
         level = titles.level(page, draft.text) if draft.kind in ("paragraph", "list") else 0
@@ -98,47 +110,72 @@ def mark_headings(drafts: Sequence[Draft], fonts: Fonts, titles: Titles, page: i
             level = titles.level(page, draft.lines[0].text)  # the outline may hold a title's first line only
         if level:
             out.append(replace(draft, kind="heading", level=level))
-        elif draft.kind == "paragraph" and n + 1 < len(drafts) and _is_heading(draft, fonts):
-            out.append(replace(draft, kind="heading", level=_numbered_level(draft.text)))
+        elif draft.kind == "paragraph" and n + 1 < len(drafts) and _is_heading(draft, drafts[n + 1], fonts):
+            out.append(replace(draft, kind="heading"))
         else:
             out.append(draft)
     return out
 
 
 def rank_levels(pages: Sequence[Sequence[Draft]]) -> list[list[Draft]]:
-    """Headings without a level get the rank of their font's size (bold before plain) among the document's headings."""
-    roman = sum(bool(_ROMAN.match(draft.text)) for page in pages for draft in page if draft.kind == "heading") > 1
-    if roman:  # "1." is a part of "II."
-        pages = [[_lowered(draft) for draft in page] for page in pages]
-    open_ = [draft for page in pages for draft in page if draft.kind == "heading" and not draft.level]
-    ranks = _ranks(Counter(_look(draft) for draft in open_))
+    """Headings that the outline gave no level get their number's, that of others in their font, or one by its size."""
+    told = {id(draft) for page in pages for draft in page if draft.level}
+    pages = _numbered_levels(pages)
+    given: dict[_Look, Counter[int]] = defaultdict(Counter)
+    asked: Counter[_Look] = Counter()
+    for draft in (draft for page in pages for draft in page if draft.kind == "heading"):
+        if draft.level and id(draft) not in told and _NAMED.match(draft.text):  # "Item 7" holds what has no such name
+            given[_look(draft)][min(draft.level + 1, DEEPEST)] += 1
+        elif draft.level:
+            given[_look(draft)][draft.level] += 1
+        else:
+            asked[_look(draft)] += 1
+    levels = _levels(given, asked)
     return [
         [
-            replace(draft, level=ranks[_look(draft)]) if draft.kind == "heading" and not draft.level else draft
+            replace(draft, level=levels[_look(draft)]) if draft.kind == "heading" and not draft.level else draft
             for draft in page
         ]
         for page in pages
     ]
 
 
-def _lowered(draft: Draft) -> Draft:
-    if draft.kind == "heading" and draft.level and draft.text[:1].isdigit():
-        return replace(draft, level=min(draft.level + 1, DEEPEST))
-    return draft
+def _numbered_levels(pages: Sequence[Sequence[Draft]]) -> list[list[Draft]]:
+    """The headings with the depth that their number tells: "1." is a part of "II." and of "Item 7" where there are."""
+    open_ = [draft.text for page in pages for draft in page if draft.kind == "heading" and not draft.level]
+    named = [found for text in open_ if (found := _NAMED.match(text))]
+    below = max([1 if found["part"] else 2 for found in named], default=0) if len(named) > 1 else 0
+    below += sum(bool(_ROMAN.match(text)) for text in open_) > 1
+
+    told = {_look(draft) for page in pages for draft in page if draft.kind == "heading" and draft.level}
+
+    def levelled(draft: Draft) -> Draft:
+        if draft.kind != "heading" or draft.level or (_look(draft) in told and _NAMED.match(draft.text)):
+            return draft
+        level = _numbered_level(draft.text)
+        return replace(draft, level=min(level + below, DEEPEST) if level and draft.text[:1].isdigit() else level)
+
+    return [[levelled(draft) for draft in page] for page in pages]
 
 
-def _ranks(looks: Mapping[tuple[float, bool], int]) -> dict[tuple[float, bool], int]:
-    ranks: dict[tuple[float, bool], int] = {}
-    rank, size, bold = 0, 0.0, False
-    for look in sorted(looks, reverse=True):
-        if not rank or size - look[0] > 0.06 * size or (bold and not look[1]):
-            rank += 1
-            size, bold = look
-        ranks[look] = min(rank, DEEPEST)
-    return ranks
+def _levels(given: Mapping[_Look, Counter[int]], asked: Mapping[_Look, int]) -> dict[_Look, int]:
+    """A level for each look, from the largest down: what others of that look have, else one below the next larger.
+
+    Where there are more looks than levels, rare ones share the level of the next larger.
+    """
+    levels: dict[_Look, int] = {}
+    level, last = 0, (0.0, False)
+    for look in sorted({*given, *asked}, reverse=True):
+        smaller = last[0] - look[0] > 0.06 * last[0] or (last[1] and not look[1])
+        if look in given:
+            level, last = given[look].most_common(1)[0][0], look
+        elif not level or (smaller and (len(asked) <= DEEPEST or asked[look] > 2)):
+            level, last = min(level + 1, DEEPEST), look
+        levels[look] = level
+    return levels
 
 
-def _look(draft: Draft) -> tuple[float, bool]:
+def _look(draft: Draft) -> _Look:
     return round(max(line.size for line in draft.lines) * 2) / 2, draft.lines[0].bold
 
 
@@ -153,33 +190,77 @@ def _numbered_level(text: str) -> int:
     return min(number.count(".") + 1, DEEPEST)
 
 
-def _is_heading(draft: Draft, fonts: Fonts) -> bool:
+def _is_heading(draft: Draft, following: Draft, fonts: Fonts) -> bool:
+    text = " ".join([line.text for line in draft.lines])
+    return _reads_as_title(text, draft, following) and _looks_as_title(text, draft, following, fonts)
+
+
+def _reads_as_title(text: str, draft: Draft, following: Draft) -> bool:
+    """Whether the words may be a title: short, with letters, begun as a name is, and not ended as a sentence is."""
     lines = draft.lines
-    text = " ".join([line.text for line in lines])
     if len(lines) > 3 or len(text) > _LONGEST or _LEADER.search(text) or _ADDRESS.search(text):
         return False
-    words = text.split()
     letters = sum(map(str.isalpha, text))
     if letters < 3 or letters < 0.5 * len(text.replace(" ", "")) or _has_gap(lines):
         return False
-    numbered = bool(_NUMBERED.match(text) or _NAMED.match(text))
+    if following.kind == "table" and len(lines[0].words) < 4 and 2 * lines[0].x0 > sum(_edges(following)):
+        return False  # a column's name
+    bold = all(line.bold for line in lines)
+    numbered = _is_numbered(text) or (bold and item_marker(lines[0])[:1].isalnum())
     starts = text.lstrip("\"'“‘(¿¡")[:1]
     if not numbered and not (starts.isupper() or starts.isdigit() or (starts.isalpha() and not starts.islower())):
         return False
-    if text.endswith(_ENDS) and not (text.endswith(".") and numbered and len(words) <= 3):
-        return False
-    size = max(line.size for line in lines)
+    if text.endswith("."):
+        return numbered and (len(text.split()) <= 3 or bool(_SECTION.match(text)))
+    names_list = text.endswith(":") and bold and len(lines) == 1 and following.kind == "list"
+    return names_list or not text.endswith(_ENDS)
+
+
+def _looks_as_title(text: str, draft: Draft, following: Draft, fonts: Fonts) -> bool:
+    """Whether the font, or the white space and the form of the words, set the block apart from the body."""
+    lines, words = draft.lines, text.split()
+    size = _type_size(lines)
     bold = all(line.bold for line in lines)
+    if (round(size * 2) / 2, bold) in fonts.prose and not _is_numbered(text):
+        bold = False
+        size = min(size, fonts.size)
     if size >= 1.15 * fonts.size and len(words) <= 25:
         return bold or size >= 1.3 * fonts.size or _stands_alone(draft)
     if size < 0.93 * fonts.size or len(lines) > 2 or len(words) > 16:
         return False
-    capitals = text.isupper() and letters >= 4 and len(words) > 1
+    named = _NAMED.match(text)
+    if ": " in text[named.end() if named else 0 :]:  # "Location: Chevroux"
+        return False
     if bold and not fonts.bold:
-        return (_stands_alone(draft) or draft.above > 0.3) and ": " not in text
-    if (numbered and not item_marker(lines[0])) or _NAMED.match(text):
-        return _stands_alone(draft) and _is_title_case(words) and ":" not in text
-    return capitals and _stands_alone(draft) and len(lines) == 1 and ":" not in text
+        return _stands_alone(draft) or draft.above > 0.3
+    if named or (_NUMBERED.match(text) and not item_marker(lines[0])):
+        return _stands_alone(draft) and _is_title_case(words)
+    capitals = text.isupper() and len(words) > 1 and _stands_alone(draft)
+    return len(lines) == 1 and (capitals or _names_what_follows(draft, following))
+
+
+def _is_numbered(text: str) -> bool:
+    return bool(_NUMBERED.match(text) or _NAMED.match(text))
+
+
+def _names_what_follows(draft: Draft, following: Draft) -> bool:
+    """Whether a plain line in title case stands apart, flush with the prose below it (as titles in italics do)."""
+    line, below = draft.lines[0], following.lines[0]
+    long = [word.text for word in line.words if sum(map(str.isalpha, word.text)) > 3]
+    titled = len(long) > 1 and all(text.lstrip("(\"'“‘")[:1].isupper() for text in long)
+    flush = abs(line.x0 - below.x0) < 0.6 * line.size and draft.above > 0.4 and draft.below > 0.2
+    prose = following.kind == "paragraph" and len(below.words) >= 8 and below.x1 - below.x0 > 2 * (line.x1 - line.x0)
+    return titled and flush and prose
+
+
+def _edges(draft: Draft) -> tuple[float, float]:
+    return min([line.x0 for line in draft.lines]), max([line.x1 for line in draft.lines])
+
+
+def _type_size(lines: Sequence[Line]) -> float:
+    """The size of the smallest word of two letters or more: none of a heading's is set in the body's font."""
+    sizes = [word.size for line in lines for word in line.words if sum(map(str.isalpha, word.text)) > 1]
+    return min(sizes, default=lines[0].size)
 
 
 def _stands_alone(draft: Draft) -> bool:
@@ -201,7 +282,7 @@ def _has_gap(lines: Sequence[Line]) -> bool:
 def _is_title_case(words: Sequence[str]) -> bool:
     """Whether the first word after the number is capitalised and no sentence ends inside."""
     spoken = [word for word in words if any(map(str.isalpha, word))]
-    return bool(spoken) and spoken[0][:1].isupper() and not any(word.endswith((".", ";")) for word in words[1:-1])
+    return bool(spoken) and spoken[0][:1].isupper() and not any(word.endswith((".", ";")) for word in words[2:-1])
 
 
 def _bare(text: str) -> str:

@@ -13,11 +13,15 @@ _MARKS = re.compile("[\x02\ufffe\u00ad]+")
 _CUT = re.compile(f"(?<=\\w){_MARK}(?=\\s|$)")
 _HYPHENS = "-\u2010" + _MARK
 _EDGES = ".,;:!?()[]{}\"'“”‘’"
+_CONJUNCTIONS = frozenset({"and", "or", "to", "und", "oder", "bis", "y", "o", "et", "ou"})
+"""What parts "pre- and postwar": the hyphen stays, and the words are two."""
 _PREFIXES = re.compile(
     "all|anti|co|cross|ex|half|high|inter|intra|long|low|mid|multi|non|off|on|post|pre|pro|quasi|self|semi|short|sub"
     "|super|well|year|two|three|four|five|six|seven|eight|nine|ten"
 )
 """What most often keeps its hyphen before another word."""
+_STEMS = re.compile("every|head|here|over|some|state|them|there|under|where|with")
+"""What most often has none."""
 
 
 def clean(text: str) -> str:
@@ -65,15 +69,18 @@ def _whole(head: str, tail: str, known: Collection[str]) -> str:
     if len(head) < 2 or head[-1] not in _HYPHENS or not head[-2].isalpha() or not tail[0].isalpha():
         return ""
     stem = head[:-1]
-    if head[-1] == _MARK:
-        return stem + tail
     if not tail[0].islower():
-        return ""
+        return stem + tail if head[-1] == _MARK else ""
     first, last = stem.strip(_EDGES).lower(), tail.strip(_EDGES).lower()
+    if last in _CONJUNCTIONS:
+        return ""
+    hyphened = f"{stem}-{tail}"
     if f"{first}-{last}" in known:
-        return head + tail
+        return hyphened
     if first + last in known:
         return stem + tail
-    if "-" in stem or _PREFIXES.fullmatch(first):
-        return head + tail
+    if "-" in stem or "-" in tail or _PREFIXES.fullmatch(first):
+        return hyphened
+    if min(len(first), len(last)) > 3 and first in known and last in known and not _STEMS.fullmatch(first):
+        return hyphened
     return stem + tail

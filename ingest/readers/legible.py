@@ -27,11 +27,10 @@ def clean(text: str) -> str:
 
 
 def clean_word(text: str) -> str:
-    """A word as it is kept: a soft hyphen at its end is a hyphen, unmapped characters are U+FFFD."""
+    """A word as it is kept: a soft hyphen is one (a page draws it), unmapped characters are U+FFFD."""
     if text.isascii() and text.isprintable():
         return text
-    text = text[:-1] + "-" if text.endswith("\xad") else text
-    text = _CONTROLS.sub("\ufffd", _INVISIBLE.sub("", text)).replace("\xad", "")
+    text = _CONTROLS.sub("\ufffd", _INVISIBLE.sub("", text)).replace("\xad", "-")
     return _COMPATIBLE.sub(_spelt_out, text).translate(_BULLETS)
 
 

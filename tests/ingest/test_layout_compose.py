@@ -119,6 +119,21 @@ def test_the_other_form_of_a_word_decides_on_its_hyphen():
     assert lay_out([page])[0].text == "a by-product\nand a database;\nthe by-product\nof each database"
 
 
+def test_compounds_keep_their_hyphen():
+    lines = [
+        "They use percentage-",
+        "of-completion and pre-",
+        "and postwar prices; a",
+        "mixed growth, its use, a mixed-",
+    ]
+    lines += ["growth crop"]
+    page = raw(*(w for n, text in enumerate(lines) for w in line(text, 50, 100 + 12 * n)))
+    assert lay_out([page])[0].text == (
+        "They use percentage-of-completion\nand pre-\nand postwar prices; a\n"
+        "mixed growth, its use, a mixed-growth\ncrop"
+    )
+
+
 def test_furniture_is_kept_at_the_edges():
     pages = []
     for n in range(1, 5):
@@ -130,6 +145,117 @@ def test_furniture_is_kept_at_the_edges():
         assert [kind for kind, _ in blocks(page)] == ["header", "paragraph", "footer"]
         assert blocks(page)[0][1] == "Annual report of the works"
         assert blocks(page)[2][1] == f"Water and soil {n}"
+
+
+def body(n, top=140.0):
+    return column([f"{m} thing that page {n} tells about at some length here" for m in ("First", "Second")], 50, top)
+
+
+def test_running_heads_of_several_lines_are_furniture():
+    pages = [
+        raw(*line(f"Page {n}", 500, 30), *line("Not Reported in A.3d", 50, 60),
+            *line("(Cite as: 2012)", 50, 72, 10, True), *body(n), number=n)
+        for n in range(1, 7)
+    ]  # fmt: skip
+    for n, page in enumerate(lay_out(pages), 1):
+        assert blocks(page)[0] == ("header", f"Page {n}\nNot Reported in A.3d\n(Cite as: 2012)")
+
+
+def test_what_tables_repeat_is_no_furniture():
+    title = "Statement of Earnings of the Bank"
+    pages = [
+        raw(*line("Johnson and Sons", 50, 30), *(line(title, 50, 60, 10, True) if n in (3, 4, 5) else ()),
+            *body(n), number=n)
+        for n in range(1, 13)
+    ]  # fmt: skip
+    for n, page in enumerate(lay_out(pages), 1):
+        assert blocks(page)[0] == ("header", "Johnson and Sons")
+        assert (title in blocks(page)[1][1]) == (n in (3, 4, 5))
+
+
+def test_two_pages_with_the_same_foot():
+    pages = [raw(*body(n), *line("Form 12 of the county office", 50, 760), number=n) for n in (1, 2)]
+    assert [blocks(page)[-1] for page in lay_out(pages)] == [("footer", "Form 12 of the county office")] * 2
+
+
+def test_prose_in_a_larger_font_than_the_forms_is_no_heading():
+    form = [w for n in range(30) for w in line(f"Label {n}: the value of the field {n}", 50, 300 + 12 * n, 8.0)]
+    prose = [
+        *column(["The pilot said that the airplane would not climb over the hill",
+                 "and that he saw no other way than to land in a field nearby",
+                 "where the airplane was damaged and nobody at all was hurt."], 50, 60),
+        *line("Civil Aviation Bureau", 50, 120), *line("200 rue de Paris", 50, 140),
+    ]  # fmt: skip
+    kinds = {kind for kind, _ in blocks(lay_out([raw(*prose, *form)])[0])}
+    assert "heading" not in kinds
+
+
+def test_bold_titles_between_the_items_of_a_list():
+    words = [
+        *line("89. It is because they did not view them as material that they", 50, 60),
+        *line("bought the shares;", 75, 72),
+        *line("II. ABSENCE OF DISCLOSURES", 50, 96, 10, True),
+        *line("90. The reports did not correct any statement of that kind, as in Smith", 50, 120),
+        *line("v. Jones they should have;", 50, 132),
+        *line("91. More was not said.", 50, 150),
+    ]
+    found = blocks(lay_out([raw(*words)])[0])
+    assert found[1] == ("heading", "II. ABSENCE OF DISCLOSURES")
+    assert found[2][1].split("\n")[1] == "v. Jones they should have;"
+
+
+def test_titles_in_plain_type_and_before_lists():
+    words = [
+        *line("Fair Value of Instruments", 50, 60),
+        *column(["The values of all that we hold at the end of the year were as stated in", "the notes."], 50, 84),
+        *line("UNIT 7: Designing Structures", 50, 124, 10, True),
+        *line("What you will learn:", 50, 154, 10, True),
+        *line("• a weir, which is cheap", 60, 170),
+        *line("• a flume, which is not", 60, 182),
+        *line("He said what he had to say.", 50, 220),
+    ]
+    kinds = [(kind, text) for kind, text in blocks(lay_out([raw(*words)])[0]) if kind == "heading"]
+    assert [text for _, text in kinds] == [
+        "Fair Value of Instruments", "UNIT 7: Designing Structures", "What you will learn:"
+    ]  # fmt: skip
+
+
+def test_levels_follow_the_outline():
+    words = [
+        *line("Note 14 Equity of the bank", 50, 60, 12.0, True), *line("It has some of it.", 50, 84),
+        *line("Note 15 Debt of the bank", 50, 120, 12.0, True), *line("It has some of that.", 50, 144),
+        *line("Common stock", 50, 180, 11.0, True), *line("It has no such thing.", 50, 204),
+    ]  # fmt: skip
+    (found,) = lay_out([raw(*words)], [OutlineEntry("Note 14 Equity of the bank", 4, 1)])
+    assert [block.level for block in found.blocks if block.kind == "heading"] == [4, 4, 5]
+
+
+def test_a_form_with_labels_of_two_lines_is_one_block():
+    texts = {100: "Location: Here", 120: "Gusts: 13 knots ~~~~~Turbulence Type", 148: "Altimeter: 30 ~~Light: Day"}
+    rows = [word for top, text in texts.items() for word in line(text, 50, top)]
+    rows = [Word(w.text, w.x0, w.top, w.x1, w.bottom, w.size, w.text.endswith(":")) for w in rows]
+    page = raw(*rows, *line("Forecast:", 180, 131, 10, True))
+    assert [kind for kind, _ in blocks(lay_out([page])[0])] == ["paragraph"]
+
+
+def test_turned_words_stay_together():
+    turned = [
+        Word(text, 20, top, 32, top + 6 * len(text), 10) for text, top in (("4", 300), ("The", 312), ("County", 336))
+    ]
+    turned.append(Word("of", 20, 378, 32, 390, 10))
+    turned.append(Word("Exeter", 20, 396, 32, 432, 10))
+    (found,) = lay_out([raw(*turned, *column(LEFT, 100, 100, 40))])
+    assert blocks(found)[-1] == ("paragraph", "4 The County of Exeter")
+
+
+def test_a_page_that_layout_fails_on_keeps_its_words(monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ingest.layout.compose.regions", fail)
+    first, second = lay_out([raw(*column(LEFT, 50, 100)), raw(text="a page without words", number=2)])
+    assert blocks(first) == [("paragraph", " ".join(LEFT))]
+    assert second.text == "a page without words"
 
 
 def test_lists_captions_and_headings():
