@@ -11,6 +11,9 @@ from itertools import pairwise
 from ingest.layout.lines import Line
 from ingest.layout.words import Word
 
+HEAD_GAP = 0.7
+"""Gap that parts two cells of a header, in font sizes."""
+
 _VALUE = re.compile(
     r"[~<>≤≥(\[]{0,2}[-–—−+]?(?:US|C|A)?[$€£¥]?[(]?[-–−+]?\d[\d,.]*"
     r"(?:[-–—]\d[\d,.]*)?(?:%|x|X|¢|bps?|pts?|[MBK](?!\w)|million|billion)?[\])]{0,2}%?(?:\(\w{1,2}\)|\*{1,3})?"
@@ -101,6 +104,8 @@ def _parts(group: Sequence[Word], word: Word, wide: float) -> bool:
     if _opens(left.text, word.text):
         return gap > _FAR
     if gap > wide:
+        if _MARK.fullmatch(word.text) and gap <= _WIDE:
+            return False
         return not (_CLOSES.fullmatch(word.text) and gap < 2 * wide and _value_word(left))
     if _LEADER.fullmatch(left.text) and _value_word(word):
         return True

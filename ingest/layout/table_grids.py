@@ -8,64 +8,71 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from ingest.layout.lines import Line
-from ingest.layout.table_cells import Cell, make_cell
-from ingest.layout.table_heads import Column
+from ingest.layout.table_cells import HEAD_GAP, Cell, make_cell, split_cells
+from ingest.layout.table_grid_rows import GridRow, group_rows, write_row
+from ingest.layout.table_heads import Column, name_text_columns
+from ingest.layout.table_rows import write_head
 from ingest.layout.words import Word
 
 _STRIP = 2.5  # points of white between two columns
+_CELL, _WIDE_CELL = 0.5, 0.7  # of the page's text: how far a line that is one cell may reach
 _FULL = 0.82  # share of its column that a line of prose fills
 _CONNECTIVES = frozenset(("and", "of", "or", "the", "a", "an", "for", "to", "in", "with", "by", "on", "&"))
 _LINES = 5  # fewer are no grid
-
-
-@dataclass(slots=True)
-class GridRow:
-    """The words of a row: by column, and there line by line."""
-
-    cells: dict[int, list[list[Word]]] = field(default_factory=dict)
-
-    def words(self, column: int) -> list[Word]:
-        return [word for line in self.cells[column] for word in line]
-
-    def text(self, column: int) -> str:
-        return make_cell(self.words(column)).text
+_HEADS = 8  # lines that a header may have
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Lines ``first`` to ``last`` (exclusive) as rows; ``wraps`` counts the rows with a cell of several lines."""
+    """Lines ``first`` to ``last`` (exclusive) as rows; ``wraps``: many have a cell of several lines."""
 
     first: int
     last: int
     rows: tuple[str, ...]
     head_rows: int
-    wraps: int
+    wraps: bool
 
 
 def find_grids(lines: Sequence[Line], cells: Sequence[Sequence[Cell]], forms: Sequence[bool]) -> list[Grid]:
     """The grids among the lines, from the top down. ``forms`` marks lines that are no part of a table."""
-    grids = []
-    for first, last in _runs(lines, cells, forms):
-        columns = _columns(lines[first:last])
-        for start, end in _parts(lines, cells, columns, first, last):
-            grid = _grid(lines, start, end)
-            if grid is not None:
-                grids.append(grid)
+    grids: list[Grid] = []
+    for first, last in _runs(lines, cells, forms, _WIDE_CELL):
+        found = _grids(lines, cells, first, last)
+        if not found:
+            for start, end in _runs(lines[first:last], cells[first:last], forms[first:last], _CELL):
+                found += _grids(lines, cells, first + start, first + end)
+        grids += found
     return grids
 
 
-def _runs(lines: Sequence[Line], cells: Sequence[Sequence[Cell]], forms: Sequence[bool]) -> list[tuple[int, int]]:
-    """Stretches of lines that are no full lines of prose and stand close together."""
+def _grids(lines: Sequence[Line], cells: Sequence[Sequence[Cell]], first: int, last: int) -> list[Grid]:
+    grids: list[Grid] = []
+    columns = _columns(lines[first:last])
+    for start, end in _parts(lines, cells, columns, first, last):
+        grid = _grid(lines, max([first, *(grid.last for grid in grids)]), start, end)
+        if grid is not None:
+            grids.append(grid)
+    return grids
+
+
+def _runs(
+    lines: Sequence[Line], cells: Sequence[Sequence[Cell]], forms: Sequence[bool], wide: float
+) -> list[tuple[int, int]]:
+    """Stretches of lines that are no full lines of prose and stand close together, without wide titles above.
+
+    ``wide`` is how much of the lines' width a single cell may take.
+    """
     width = max((line.x1 for line in lines), default=0.0) - min((line.x0 for line in lines), default=0.0)
     found, start = [], 0
     for place, line in enumerate(lines):
         fits = bool(cells[place]) and not forms[place]
-        fits = fits and (len(cells[place]) > 1 or line.x1 - line.x0 < 0.5 * width)
+        share = wide if place > start else _CELL
+        fits = fits and (len(cells[place]) > 1 or line.x1 - line.x0 < share * width)
         far = place > start and line.top - lines[place - 1].bottom > 2.5 * max(line.bottom - line.top, 1.0)
         if not fits or far:
             found.append((start, place))
@@ -79,25 +86,37 @@ def _runs(lines: Sequence[Line], cells: Sequence[Sequence[Cell]], forms: Sequenc
 
 
 def _columns(lines: Sequence[Line]) -> list[Column]:
-    """Columns between the white strips that next to no word of the lines crosses."""
-    events = sorted(
-        [(word.x0, 1) for line in lines for word in line.words]
-        + [(word.x1, -1) for line in lines for word in line.words]
-    )
-    size = median(word.size for line in lines for word in line.words[:1])
+    """Columns between the white strips that next to no word of the lines crosses.
+
+    How many may is tried: what crosses hides a column, and so does what is allowed where a column has few words.
+    """
+    words = [word for line in lines for word in line.words]
+    events = sorted([(word.x0, 1) for word in words] + [(word.x1, -1) for word in words])
+    size = median(line.words[0].size for line in lines)
     least = _STRIP if len(lines) >= 8 else max(_STRIP, 0.8 * size)
-    allowed = len(lines) // 12
-    columns: list[Column] = []
+    most = len(lines) // 12
+    strips: list[tuple[float, float]] = []
+    for left, right in sorted(strip for allowed in {0, most // 2, most} for strip in _strips(events, least, allowed)):
+        if strips and left < strips[-1][1]:
+            strips[-1] = (left, min(right, strips[-1][1]))
+        else:
+            strips.append((left, right))
+    edges = [events[0][0], *(x for strip in strips for x in strip), max(word.x1 for word in words)]
+    return [Column(left, max(left, right)) for left, right in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _strips(events: Sequence[tuple[float, int]], least: float, allowed: int) -> list[tuple[float, float]]:
+    """White strips at least ``least`` wide that ``allowed`` words cross: (left, right) of each."""
+    strips = []
     cover, left, right = 0, events[0][0], events[0][0]
     for x, step in events:
         if step > 0 and cover == allowed and x - right >= least and right > left:
-            columns.append(Column(left, right))
+            strips.append((right, x))
             left = x
         cover += step
         if step < 0 and cover == allowed:
             right = x
-    columns.append(Column(left, max(events[-1][0], left)))
-    return columns
+    return strips
 
 
 def _parts(
@@ -136,28 +155,52 @@ def _split(line: Line, columns: Sequence[Column]) -> dict[int, list[Word]] | Non
     return found
 
 
-def _grid(lines: Sequence[Line], first: int, last: int) -> Grid | None:
-    columns = _columns(lines[first:last])
-    split = [_split(line, columns) for line in lines[first:last]]
-    if len(columns) < 2 or len(columns) > 20 or any(words is None for words in split):
+def _grid(lines: Sequence[Line], floor: int, first: int, last: int) -> Grid | None:
+    top, body = _bold_lines(lines, floor, first, last)
+    columns = _columns(lines[body:last]) if last - top >= _LINES - 1 else []
+    split = [_split(line, columns) for line in lines[body:last]]
+    if not 2 <= len(columns) <= 20 or any(words is None for words in split):
         return None
     found = [words for words in split if words is not None]
-    if not _tabular(found, columns):
+    if not _tabular(found, columns, top < body):
         return None
-    rows = _rows(lines[first:last], found)
-    body = [row for row in rows if len(row.cells) > 1]
-    if len(body) < 3 or 2 * len(body) < len(rows) or not _aligned(rows, columns) or _cuts(rows):
+    while top < body and _is_title(split_cells(lines[top], HEAD_GAP), columns):
+        top += 1
+    rows = group_rows(lines[body:last], found)
+    if top == body and _has_head(rows, columns):
+        body += rows.pop(0).lines
+    filled = [row for row in rows if len(row.cells) > 1]
+    if len(filled) < 2 or 2 * len(filled) < len(rows) or not _aligned(rows, columns) or _cuts(rows):
         return None
-    head = _head(rows, columns)
-    names = [_name(rows, n) if head else "" for n in range(len(columns))]
-    wraps = sum(any(len(found) > 1 for n, found in row.cells.items() if n > 0) for row in body)
-    written = [" | ".join(row.text(n) for n in sorted(row.cells)) for row in rows[:head]]
-    written += [_write(row, names) for row in rows[head:]]
-    return Grid(first, last, tuple(written), head, wraps)
+    heads = [split_cells(line, HEAD_GAP) for line in lines[top:body]]
+    names = name_text_columns(heads, columns)
+    written = [*map(write_head, heads), *(write_row(row, names) for row in rows)]
+    wraps = sum(any(len(found) > 1 for n, found in row.cells.items() if n > 0) for row in filled)
+    return Grid(top, last, tuple(written), len(heads), wraps > max(1, len(filled) // 4))
 
 
-def _tabular(split: Sequence[dict[int, list[Word]]], columns: Sequence[Column]) -> bool:
-    """Whether lines in columns are cells, not prose, a list or a form."""
+def _bold_lines(lines: Sequence[Line], floor: int, first: int, last: int) -> tuple[int, int]:
+    """Start (``floor`` or below) and end (exclusive) of the bold lines above lines that are not; equal if none."""
+    body = first
+    while body < last and lines[body].bold:
+        body += 1
+    bold = sum(line.bold for line in lines[body:last])
+    if 2 * bold >= last - body:
+        return first, first
+    top = body
+    while top > floor and lines[top - 1].bold and lines[top].top - lines[top - 1].bottom < lines[top - 1].height:
+        top -= 1
+    return (top, body) if body - top <= _HEADS else (first, first)
+
+
+def _is_title(cells: Sequence[Cell], columns: Sequence[Column]) -> bool:
+    """Whether a header line is one cell, above the first column or several."""
+    over = [n for n, column in enumerate(columns) if cells[0].x0 < column.x1 and cells[0].x1 > column.x0]
+    return len(cells) == 1 and (over[:1] == [0] or len(over) > 1)
+
+
+def _tabular(split: Sequence[dict[int, list[Word]]], columns: Sequence[Column], headed: bool) -> bool:
+    """Whether lines in columns are cells, not prose, a list or a form. ``headed``: bold lines stand above them."""
     prose = marks = 0
     ends: list[str] = []
     for words in split:
@@ -172,47 +215,13 @@ def _tabular(split: Sequence[dict[int, list[Word]]], columns: Sequence[Column]) 
         return False
     if 2 * marks > len(ends):
         return len(columns) > 3
+    if headed and 4 * len(several) > 3 * len(split):
+        return True
     if len(columns) > 2:
         return sum(len(words) > 2 for words in several) * 3 >= len(several)
     counts = [len(words[0]) for words in several if 0 in words]
     narrow = columns[0].x1 - columns[0].x0 < 0.45 * (columns[1].x1 - columns[0].x0)
     return bool(counts) and narrow and median(counts) <= 4 and 3 * len(several) >= len(split) and len(several) > 4
-
-
-def _rows(lines: Sequence[Line], split: Sequence[dict[int, list[Word]]]) -> list[GridRow]:
-    """Lines to rows: at wide gaps where the gaps are of two sizes, else each line is a row."""
-    gaps = []
-    bottom = lines[0].bottom
-    for line in lines[1:]:
-        gaps.append(line.top - bottom)
-        bottom = max(bottom, line.bottom)
-    limit = _limit(gaps, median(line.bottom - line.top for line in lines))
-    rows: list[GridRow] = []
-    above: dict[int, list[Word]] = {}
-    for place, words in enumerate(split):
-        if place == 0 or limit is None or gaps[place - 1] > limit or _restarts(rows[-1], above, words):
-            rows.append(GridRow())
-        for column, cell in words.items():
-            rows[-1].cells.setdefault(column, []).append(cell)
-        above = words
-    return rows
-
-
-def _limit(gaps: Sequence[float], size: float) -> float | None:
-    """The gap above which a row begins, where the gaps are of two sizes: lines of a cell, and rows (None if not)."""
-    order = sorted(max(gap, -0.12 * size) for gap in gaps)  # lines set between two others overlap both
-    for place in range(len(order) // 4, len(order) - max(2, len(order) // 16)):
-        low, high = order[place], order[place + 1]
-        if high - low >= 0.15 * size:
-            return (low + high) / 2
-    return None
-
-
-def _restarts(row: GridRow, above: dict[int, list[Word]], words: dict[int, list[Word]]) -> bool:
-    """Whether a line without a wide gap above it begins a row: its label is a number, or the first line had one."""
-    if 0 not in words or 0 not in row.cells:
-        return False
-    return 0 not in above or (words[0][0].text[0].isdigit() and row.cells[0][-1][0].text[0].isdigit())
 
 
 def _aligned(rows: Sequence[GridRow], columns: Sequence[Column]) -> bool:
@@ -228,7 +237,7 @@ def _aligned(rows: Sequence[GridRow], columns: Sequence[Column]) -> bool:
             first, last = lines[0][0].top, lines[-1][0].bottom
             size = lines[0][0].bottom - first
             count += 1
-            level += first - top < 0.4 * size or abs(first + last - top - bottom) < 1.2 * size
+            level += first - top < 0.4 * size or abs(first + last - top - bottom) < 1.8 * size
             if sum(make_cell(line).is_value for line in lines) > 1:
                 return False
     filled = [row for row in rows if 2 * len(row.cells) > len(columns)]
@@ -250,43 +259,18 @@ def _cuts(rows: Sequence[GridRow]) -> bool:
     return cuts > 0.15 * count
 
 
-def _head(rows: Sequence[GridRow], columns: Sequence[Column]) -> int:
-    """1 if the first row is a header for sure: bold, centred above cells that are not, or words over numbers."""
+def _has_head(rows: Sequence[GridRow], columns: Sequence[Column]) -> bool:
+    """Whether the first row is a header for sure: centred above cells that are not, or words over numbers."""
     first, rest = rows[0], rows[1:]
     if len(first.cells) < max(2, len(columns) - 1) or any(len(first.words(n)) > 12 for n in first.cells):
-        return 0
-    words = [word for n in first.cells for word in first.words(n)]
-    below = [word for row in rest for n in row.cells for word in row.words(n)]
-    if all(word.bold for word in words):
-        return int(2 * sum(word.bold for word in below) < len(below))
-    if any(char.isdigit() for word in words for char in word.text):
-        return 0
+        return False
+    if any(char.isdigit() for n in first.cells for word in first.words(n) for char in word.text):
+        return False
     left = [found[0][0].x0 - columns[n].x0 for row in rest for n, found in row.cells.items()]
     over = [min(line[0].x0 for line in found) - columns[n].x0 for n, found in first.cells.items()]
     if 3 * sum(off < 3 for off in left) > 2.4 * len(left) and 2 * sum(off > 4 for off in over) > len(over):
-        return 1
+        return True
     numeric = sum(
         all(any(map(str.isdigit, row.text(n))) for row in rest if n in row.cells) for n in range(1, len(columns))
     )
-    return int(2 * numeric > len(columns))
-
-
-def _name(rows: Sequence[GridRow], place: int) -> str:
-    """The header's text over a column, "" where it reaches over what may be another."""
-    below = [word for row in rows[1:] if place in row.cells for word in row.words(place)]
-    if place not in rows[0].cells or not below:
-        return ""
-    head = rows[0].words(place)
-    left, right = min(word.x0 for word in below), max(word.x1 for word in below)
-    spare = 2 * head[0].size
-    wide = min(word.x0 for word in head) < left - spare or max(word.x1 for word in head) > right + spare
-    several = any(b.x0 - a.x1 > 0.95 * a.size for line in rows[0].cells[place] for a, b in pairwise(line))
-    return "" if wide and several else rows[0].text(place)
-
-
-def _write(row: GridRow, names: Sequence[str]) -> str:
-    parts = []
-    for place in sorted(row.cells):
-        name = names[place] if place > 0 else ""
-        parts.append(f"{name}: {row.text(place)}" if name else row.text(place))
-    return " | ".join(parts)
+    return 2 * numeric > len(columns)

@@ -21,6 +21,7 @@ _UNITS = re.compile(
     r"(?i)(?:\((?:in|dollars|amounts|unaudited|except|US\$|[$€£]).*|except .*\)"
     r"|.*\b(?:millions|thousands|billions)\b.*)"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d\b")
 _MONTH_DAY = re.compile(r"(?:[A-Z][a-z]{2,8}\.? \d{1,2},?\s?)+")
 
 
@@ -120,6 +121,37 @@ def name_columns(heads: Sequence[Sequence[Cell]], columns: Sequence[Column]) -> 
     return [name.rstrip(":").strip() for name in full]
 
 
+def name_text_columns(heads: Sequence[Sequence[Cell]], columns: Sequence[Column]) -> list[str]:
+    """Name of each column of text, "" where none is sure. ``heads`` are the header lines' cells.
+
+    A cell names the one column that it stands over or, where the column's cells fill little of it, near; what stands
+    over several names none, and ends their names.
+    """
+    names: list[list[str]] = [[] for _ in columns]
+    closed: set[int] = set()  # columns whose names are complete, or not sure, from here upwards
+    for cells in reversed(heads):
+        held: dict[int, list[Cell]] = {}
+        for cell in cells:
+            over = [n for n, column in enumerate(columns) if _shared(cell, column) > 0]
+            if len(over) > 1:
+                closed.update(over)
+            for place in over or _beside(cell, columns):
+                held.setdefault(place, []).append(cell)
+        for place, found in held.items():
+            owners = [cell for cell in found if _shared(cell, columns[place]) > 0] or found
+            if len(owners) == 1 and place not in closed:
+                names[place].insert(0, owners[0].text)
+            else:
+                closed.add(place)
+    return [" ".join(words).rstrip(":").strip() for words in names]
+
+
+def _beside(cell: Cell, columns: Sequence[Column]) -> list[int]:
+    """The column that the cell begins right behind ([] if none): a header centred over room that is not filled."""
+    size = cell.words[0].size
+    return [n for n, column in enumerate(columns) if column.x1 <= cell.x0 < column.x1 + 2 * size][:1]
+
+
 def is_units(text: str) -> bool:
     """Whether a header says no more than the unit of the values ("(in millions)")."""
     return bool(_UNITS.fullmatch(text))
@@ -129,7 +161,8 @@ def _over(cells: Sequence[Cell], columns: Sequence[Column], below: Sequence[str]
     """Which columns each cell of a header line stands over; cells of which that is not sure are left out.
 
     ``below`` are the names that the columns have further down. Where all have one, this line's cells may span several;
-    where the names tell the columns apart, or there are none, a cell that may as well span is better left out.
+    where the names tell the columns apart, or there are none, a cell that may as well span is better left out, unless
+    another of the line stands over one column for sure.
     """
     upper = all(below)
     shifted = _shift(cells, columns)
@@ -144,11 +177,19 @@ def _over(cells: Sequence[Cell], columns: Sequence[Column], below: Sequence[str]
     touched = [[n for n, column in enumerate(columns) if _shared(cell, column) > 0.5] for cell in cells]
     for places in touched:
         claims.update(places)
-    found = []
+    found: list[Over] = []
+    doubtful: list[bool] = []
     for cell, places in zip(cells, touched, strict=True):
         over = _place(cell, places, columns, claims, upper)
-        if over is not None and not (unsure and _may_span(cell, *over, columns, claims)):
+        if over is not None:
             found.append(Over(cell.text, cell.x0, cell.x1, *over))
+            doubtful.append(unsure and _may_span(cell, *over, columns, claims))
+    sure = any(over.first == over.last and not doubt for over, doubt in zip(found, doubtful, strict=True))
+    found = [
+        over
+        for over, doubt in zip(found, doubtful, strict=True)
+        if not doubt or (sure and not _YEAR.match(below[over.first]))  # over a year it may be what all years share
+    ]
     taken = Counter(n for over in found for n in range(over.first, over.last + 1))
     return [over for over in found if all(taken[n] == 1 for n in range(over.first, over.last + 1))]
 
@@ -222,8 +263,8 @@ def _groups(cells: Sequence[Cell], columns: Sequence[Column], names: Sequence[st
     """The cells of a line over the groups of columns whose names repeat, as "Q4 | Year" over "2022 2021 2022 2021"."""
     count = len(columns)
     period = count // max(len(cells), 1)
-    if period % 2 and len({cell.text for cell in cells}) == 1:
-        return []  # may as well be the upper line of the middle column's name
+    if len({cell.text for cell in cells}) == 1:
+        return []  # may as well be the upper line of one column's name, and tells no columns apart
     if len(cells) < 2 or period < 2 or period * len(cells) != count or list(names[:period]) * len(cells) != list(names):
         return []
     found = []

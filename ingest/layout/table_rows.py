@@ -18,6 +18,8 @@ from ingest.layout.table_cells import Cell
 from ingest.layout.table_heads import Column, column_of
 
 _TOTAL = re.compile(r"(?i)(?:sub-?)?total|net\b")
+_NO_PARENT = re.compile(r"(?i)%|(?:\w+ ){0,2}balances?\b")  # indented below it is what changes it, no part of it
+_LEADER = re.compile(r"[.…·_ ]{3,}$")
 _OPEN_END = re.compile(r"(?:[,–—-]|\b(?:and|or|of|to|the|in|for|on|by|from|with|a|an|than|&))$")
 
 
@@ -28,6 +30,7 @@ class Row:
     top: float
     bottom: float
     x0: float
+    x1: float
     label: list[str] = field(default_factory=list)
     cells: dict[int, str] = field(default_factory=dict)
 
@@ -58,7 +61,7 @@ def is_label(cell: Cell, columns: Sequence[Column]) -> bool:
 
 
 def _row(line: Line, cells: Sequence[Cell], columns: Sequence[Column]) -> Row:
-    row = Row(line.top, line.bottom, line.x0)
+    row = Row(line.top, line.bottom, line.x0, cells[0].x1 if cells else line.x1)
     last: int | None = None
     alone = len(cells) == 1 and not cells[0].is_value
     for cell in cells:
@@ -78,11 +81,12 @@ def _row(line: Line, cells: Sequence[Cell], columns: Sequence[Column]) -> Row:
 def _join_labels(rows: Sequence[Row]) -> list[Row]:
     """Rows with the label lines that belong to them: above, below, or around the line of their values."""
     pitch = _pitch(rows)
+    edge = _edge(rows)
     joined: list[Row] = []
     waiting: list[Row] = []
     for place, row in enumerate(rows):
         if row.cells:
-            while waiting and _leads(waiting[-1], row, pitch):
+            while waiting and (_leads(waiting[-1], row, pitch) or (row.label and waiting[-1].x1 > edge)):
                 before = waiting.pop()
                 row.label[:0] = before.label
                 row.x0, row.top = min(row.x0, before.x0), before.top
@@ -96,9 +100,9 @@ def _join_labels(rows: Sequence[Row]) -> list[Row]:
         ):
             joined[-1].label += row.label
             joined[-1].bottom = row.bottom
-        elif waiting and _wraps(waiting[-1], row, pitch):
+        elif waiting and (_wraps(waiting[-1], row, pitch) or waiting[-1].x1 > edge):
             waiting[-1].label += row.label
-            waiting[-1].bottom = row.bottom
+            waiting[-1].bottom, waiting[-1].x1 = row.bottom, row.x1
         else:
             waiting.append(row)
     return joined + waiting
@@ -108,6 +112,13 @@ def _pitch(rows: Sequence[Row]) -> float:
     """The usual distance of two rows that hold values (0.0 if unknown)."""
     steps = [below.top - above.top for above, below in pairwise(rows) if above.cells and below.cells]
     return median(steps) if len(steps) > 1 else 0.0
+
+
+def _edge(rows: Sequence[Row]) -> float:
+    """Where lines of labels end that go on in the next line: at the right edge of all labels, if three or more do."""
+    ends = sorted((row.x1 for row in rows if not row.cells and not row.name.endswith(":")), reverse=True)
+    right = max((row.x1 for row in rows if row.label), default=0.0)
+    return right - 1.5 if len(ends) > 2 and right - ends[2] < 1.5 else float("inf")
 
 
 def _leads(above: Row, row: Row, pitch: float) -> bool:
@@ -161,14 +172,18 @@ def _sub_headings(rows: Sequence[Row]) -> list[str]:
         while outer and outer[-1].x0 > row.x0 - 1.5:
             outer.pop()
         repeated = bool(row.cells) and bool(row.label) and counts[row.name.lower()] > 1
-        parent = outer[-1] if outer and not (outer[-1].cells and _TOTAL.match(row.name)) else None
+        parent = outer[-1] if outer and not (outer[-1].cells and _no_part(row, outer[-1])) else None
         if parent is None and heading is not None and not (heading.x0 > row.x0 + 1.5):
             parent = heading
-        found.append(parent.name.rstrip(":") if repeated and parent is not None and parent.label else "")
+        found.append(_LEADER.sub("", parent.name).rstrip(":") if repeated and parent is not None else "")
         if not row.cells:
             heading = row
         outer.append(row)
     return found
+
+
+def _no_part(row: Row, above: Row) -> bool:
+    return bool(_TOTAL.match(row.name) or _NO_PARENT.match(above.name))
 
 
 def _carry_labels(rows: Sequence[Row]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest.layout.lines import Line
-from ingest.layout.table_cells import Cell, split_cells
+from ingest.layout.table_cells import HEAD_GAP, Cell, split_cells
 from ingest.layout.table_grids import Grid, find_grids
 from ingest.layout.table_heads import Column, column_of, find_columns, is_units, name_columns
 from ingest.layout.table_rows import write_head, write_rows
@@ -46,7 +46,7 @@ def find_tables(lines: Sequence[Line], width: float) -> list[Table]:
 
 def _choose(numeric: Sequence[Table], grids: Sequence[Grid]) -> list[Table]:
     """Tables that do not overlap: a grid goes before tables of values where its cells wrap."""
-    kept = [grid for grid in grids if grid.wraps > 1 or not any(_meet(grid, table) for table in numeric)]
+    kept = [grid for grid in grids if grid.wraps or not any(_meet(grid, table) for table in numeric)]
     tables = [table for table in numeric if not any(_meet(grid, table) for grid in kept)]
     tables += [Table(grid.first, grid.last, grid.rows, grid.head_rows) for grid in kept]
     return sorted(tables, key=lambda table: table.first)
@@ -107,7 +107,7 @@ def _grow(lines: Sequence[Line], cells: Sequence[Sequence[Cell]], kinds: Sequenc
         if line.top - lines[place - 1].bottom > 3.5 * size:
             break
         if kinds[place] == "data" or (kinds[place] == "value" and cells[place][0].x1 > zone):
-            if not _aligned(spans, cells[place], place - last == 1):
+            if not _aligned(spans, cells[place], place - last == 1, zone):
                 break
             _widen(spans, cells[place])
             zone = min(zone, _zone(cells[place]))
@@ -155,11 +155,14 @@ def _widen(spans: list[tuple[float, float]], cells: Sequence[Cell]) -> None:
         spans.append((min([cell.x0, *(x0 for x0, _ in met)]), max([cell.x1, *(x1 for _, x1 in met)])))
 
 
-def _aligned(spans: Sequence[tuple[float, float]], cells: Sequence[Cell], next_line: bool) -> bool:
-    """Whether values stand below those of the run: one of them on the next line, half of them further down."""
+def _aligned(spans: Sequence[tuple[float, float]], cells: Sequence[Cell], next_line: bool, zone: float) -> bool:
+    """Whether values stand below those of the run: one of them on the next line (or all right of where they begin),
+    half of them further down."""
     values = _values(cells)
     known = sum(any(x0 < cell.x1 and x1 > cell.x0 for x0, x1 in spans) for cell in values)
-    return known > 0 and (next_line or 2 * known >= len(values))
+    if not known:
+        return next_line and not cells[0].is_value and all(cell.x0 > zone for cell in values)
+    return next_line or 2 * known >= len(values)
 
 
 def _table(
@@ -175,13 +178,15 @@ def _table(
     if not columns or 3 * sum(cell.is_value for row in rest for cell in row) < sum(map(len, rest)):
         return None
     heads, top = _heads(lines, cells, kinds, floor, data, columns)
+    if _is_number_head(cells, data, columns, heads):
+        heads, data, first = [*heads, first], data[1:], first + 1
     if not _is_table(cells, data, columns, heads):
         return None
     margin = min(cells[n][0].x0 for n in body if cells[n])
-    named = [_named(split_cells(lines[n], 0.8), margin, columns) for n in heads]
+    named = [_named(split_cells(lines[n], HEAD_GAP), margin, columns) for n in heads]
     names = name_columns([row for row in named if row], columns)
     start = heads[-1] + 1 if heads else first
-    head_rows = [write_head(split_cells(lines[n], 0.8)) for n in range(top, start)]
+    head_rows = [write_head(split_cells(lines[n], HEAD_GAP)) for n in range(top, start)]
     rows = write_rows(lines[start:last], cells[start:last], columns, names)
     return Table(top, last, (*head_rows, *rows), len(head_rows))
 
@@ -192,6 +197,17 @@ def _unlabelled(cells: Sequence[Sequence[Cell]], data: Sequence[int], columns: S
     if columns and all(cell.is_value and not cell.is_year and cell.x1 < columns[0].x0 for cell in firsts):
         return [Column(min(cell.x0 for cell in firsts), max(cell.x1 for cell in firsts))]
     return []
+
+
+def _is_number_head(
+    cells: Sequence[Sequence[Cell]], data: Sequence[int], columns: Sequence[Column], heads: Sequence[int]
+) -> bool:
+    """Whether the first line of values is a header of numbers ("737 | 747"): bare ones, over labelled rows, unnamed."""
+    if len(data) < 3 or len(columns) < 3 or not heads or heads[-1] != data[0] - 1 or len(cells[heads[-1]]) > 1:
+        return False
+    first, *rest = (cells[n] for n in data)
+    bare = all(cell.text.isalnum() or len(cell.text) == 1 for cell in first)
+    return bare and len(first) == len(columns) and all(row[0].x1 < columns[0].x0 for row in rest)
 
 
 def _named(cells: Sequence[Cell], margin: float, columns: Sequence[Column]) -> Sequence[Cell]:
@@ -216,7 +232,7 @@ def _heads(
     first = data[0]
     top = first
     zone = columns[0].x0
-    margin = min(cells[n][0].x0 for n in data)
+    margins = {min(cells[n][0].x0 for n in data), min(line.x0 for line in lines)}
     right = max((cells[n][0].x1 for n in data if cells[n][0].x1 < zone), default=zone)
     for place in range(first - 1, max(floor, first - _HEADS) - 1, -1):
         line, found = lines[place], cells[place]
@@ -229,7 +245,7 @@ def _heads(
             kinds[place] == "data" and not found[0].is_year and not (heads and found[0].x0 > zone - 12)
         ):
             break
-        if len(found) == 1 and _is_title(found[0], margin, columns):
+        if len(found) == 1 and any(_is_title(found[0], margin, columns) for margin in margins):
             break
         if over and inside and max(len(cell.words) for cell in found[-2:]) <= _WORDS + 2:
             heads.insert(0, place)

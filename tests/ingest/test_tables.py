@@ -165,6 +165,55 @@ def test_cells_of_text_that_wrap_are_one_row_each():
     )
 
 
+def test_the_upper_line_of_a_name_stays_with_its_column_where_groups_repeat():
+    columns = (200, 260, 320, 380, 440, 500, 560, 600)
+    names = ("Flexibles", "Packaging", "Other", "Total")
+    lines = page(("", *names, *names), ("Net sales", *"12345678"), ("Costs", *"87654321"), columns=columns)
+    words = [w for line in lines for w in line.words] + put("Rigid", 225, 90) + put("Rigid", 465, 90)
+    first = next(row for row in rows_of(group_lines(words)) if row.startswith("Net sales"))
+    assert "Flexibles: 1" in first
+    assert not any(f"Rigid {name}" in first for name in ("Flexibles", "Other", "Total"))
+
+
+def test_a_cell_above_a_middle_column_is_part_of_its_name_where_another_of_the_line_is():
+    lines = page(
+        ("", "", "Less Than", "", "More Than"),
+        ("Obligations", "Total", "1 Year", "1-3 Years", "5 Years"),
+        ("Debt", "30", "10", "12", "8"),
+        ("Leases", "60", "20", "24", "16"),
+        columns=(260, 340, 420, 500),
+    )
+    assert rows_of(lines)[2] == "Debt | Total: 30 | Less Than 1 Year: 10 | 1-3 Years: 12 | More Than 5 Years: 8"
+
+
+def test_what_changes_a_balance_is_no_part_of_it():
+    lines = page(
+        ("", "2022", "2021"),
+        ("Balances at January 1", "34", "30"), ("  Cash payments", "(18)", "(9)"),
+        ("Balances at July 1", "16", "21"), ("  Cash payments", "(7)", "(5)"), ("Balances at year end", "9", "16"),
+    )  # fmt: skip
+    assert rows_of(lines)[2] == "Cash payments | 2022: (18) | 2021: (9)"
+
+
+def test_a_first_line_of_bare_numbers_is_a_header():
+    lines = page(
+        ("", "", "Program"), ("", "737", "747", "767"),
+        ("Quantities", "10,800", "1,574", "1,267"), ("Undelivered", "3,653", "1", "106"), ("Orders", "11", "12", "13"),
+    )  # fmt: skip
+    assert rows_of(lines)[3] == "Undelivered | 737: 3,653 | 747: 1 | 767: 106"
+
+
+def test_a_title_centred_over_the_table_names_no_column():
+    words = put("Table of Contents", 262, 100)
+    for place, (item, title, number) in enumerate(
+        (("Item 1.", "Business", "5"), ("Item 2.", "Properties", "14"), ("Item 3.", "Legal matters", "25"))
+    ):
+        top = 120 + 14 * place
+        words += put(item, 50, top) + put(title, 120, top) + put(number, 560 - width(number), top)
+    rows = rows_of(group_lines(words))
+    assert "Item 1. | Business | 5" in rows
+
+
 def test_a_form_is_no_table():
     words = []
     for place, (left, right) in enumerate((("Seats:", "4"), ("Engines:", "1"), ("Gear:", "3"), ("Hours:", "120"))):
