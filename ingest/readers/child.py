@@ -15,7 +15,6 @@ from ingest.parsed import FileClass, NotRead, Parsed
 from ingest.readers.base import CannotOpen, PageFault, phrase
 from ingest.readers.pdf import Job, NeedsOcr
 
-
 _PR_SET_PDEATHSIG = 1
 
 

@@ -39,7 +39,7 @@ def test_two_columns_and_a_table(catalog, tmp_path):
     assert in_the_doc(0) == shown(chunks)
     text = "\n".join(chunk.text for chunk in chunks)
     assert text.index("Collision with terrain") < text.index("near Chevroux") < text.index("What the reports have")
-    assert "Pilot in command | All aircraft Total: 2,314 | All aircraft Last 90 days: 1 | This make Total: 702" in text
+    assert "Pilot in command | Total: 2,314 | Last 90 days: 1 | This make Total: 702" in text
 
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs the system package tesseract-ocr")

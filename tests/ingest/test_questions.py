@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,7 +148,8 @@ def fill(path, documents=4, chunks=5):
         name = f"d{d}"
         texts = [f"The number is {d}{c}" for c in range(chunks)]
         catalog.store_document(
-            Document(name, name, name), Reading("r"), [Page(name, n, str(n), text, "r") for n, text in enumerate(texts, 1)],
+            Document(name, name, name), Reading("r"),
+            [Page(name, n, str(n), text, "r") for n, text in enumerate(texts, 1)],
             [Chunk(f"{name}-{n}", name, (Span(n, 0, len(text)),), text) for n, text in enumerate(texts, 1)],
             FileRecord(name, name, 1, "read", ""),
         )  # fmt: skip
