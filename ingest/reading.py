@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from fieldguide.processor import usable_cores
 from fieldguide.settings import Ingest
 from fieldguide.types import content_hash
 from ingest.layout.words import RawPage
@@ -94,7 +95,7 @@ class Readers:
         self._passwords = Passwords() if passwords is None else passwords
         self._cache: OcrCache = NoCache() if cache is None else cache
         self._no_ocr = "OCR is off (ingest.ocr)" if settings.ocr == "off" else missing_ocr(settings.ocr_language)
-        self._size = settings.workers or _cores()
+        self._size = settings.workers or usable_cores()
         self._children: list[_Child] = []
 
     def __enter__(self) -> Readers:
@@ -285,10 +286,6 @@ _DIED = Refused("damaged", "the process that read it died")
 
 def _died(task: ReadTask | OcrTask | None) -> Answer:
     return "the process that read it by OCR died" if isinstance(task, OcrTask) else _DIED
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

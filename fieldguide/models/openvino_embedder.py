@@ -25,11 +25,13 @@ from fieldguide.files import folder_atomically, write_atomically, write_json
 from fieldguide.models.base import Vectors
 from fieldguide.models.sentence_transformer import PROBES, SentenceTransformerEmbedder, near
 from fieldguide.models.weights import quiet, safetensors_hash
+from fieldguide.processor import usable_cores
 
 RECIPE = "int8-1"
 _ROWS = 6  # more rows fall out of the processor's cache, fewer leave the matrix units waiting
 _WIDTH = 16  # widths are rounded up to this, since each new shape costs a compilation
 _GROUP = 64  # activations that share a scale
+_MOST_STREAMS = 8  # batches at a time
 _TELEMETRY = "openvino_telemetry"
 _REFUSED = "refused"
 REFUSED = "it was tried before and loses too much in 8 bits"
@@ -65,7 +67,8 @@ class OpenVinoEmbedder:
             self._tokenizer.no_truncation()
             self._counter: Any = Tokenizer.from_str(self._tokenizer.to_str())
             self._tokenizer.enable_truncation(window)
-            self._request: Any = _compile(copy / "model.xml").create_infer_request()
+            self._queue: Any = _compile(copy / "model.xml")
+            self._queue.set_callback(_keep)
             self._lock = Lock()
             self._id = f"{name}:{weights[:16]}:{window}"
             reference = np.asarray(record["vectors"], dtype=np.float32)
@@ -96,17 +99,23 @@ class OpenVinoEmbedder:
             return vectors
         encoded = [entry.ids for entry in self._tokenizer.encode_batch_fast(list(texts))]
         order = sorted(range(len(encoded)), key=lambda n: -len(encoded[n]))
-        for start in range(0, len(order), _ROWS):
-            rows = order[start : start + _ROWS]
-            ids, mask = _padded([encoded[n] for n in rows], self._pad)
-            with self._lock:  # a request works on one batch at a time
-                vectors[rows] = self._request.infer({0: ids, 1: mask}, share_inputs=True)[0]
+        with self._lock:  # one caller at a time: the queue knows no other
+            for start in range(0, len(order), _ROWS):
+                rows = order[start : start + _ROWS]
+                ids, mask = _padded([encoded[n] for n in rows], self._pad)
+                self._queue.start_async({0: ids, 1: mask}, (vectors, rows))
+            self._queue.wait_all()
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         found = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(entry) for entry in found]
+
+
+def _keep(request: Any, place: tuple[Vectors, list[int]]) -> None:
+    vectors, rows = place
+    vectors[rows] = request.get_output_tensor(0).data
 
 
 def _padded(encoded: Sequence[Sequence[int]], pad: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -137,19 +146,24 @@ def _openvino() -> Any:
 
 
 def _compile(path: Path) -> Any:
-    """The graph made ready for this processor: bfloat16 between the 8-bit products where it has that."""
-    core = _openvino().Core()
+    """A queue over the graph made ready for this processor: bfloat16 between the 8-bit products where it has that.
+
+    Each thread works on a batch of its own: on two cores that is a tenth faster than both on one.
+    """
+    openvino = _openvino()
+    core = openvino.Core()
     bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": "THROUGHPUT",
         "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
     }
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal() and int(threads):
-        options["INFERENCE_NUM_THREADS"] = int(threads)
-    return core.compile_model(core.read_model(str(path)), "CPU", options)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(wanted) if wanted.isdecimal() and int(wanted) else usable_cores()
+    options |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": min(threads, _MOST_STREAMS)}
+    model = core.compile_model(core.read_model(str(path)), "CPU", options)
+    return openvino.AsyncInferQueue(model, min(threads, _MOST_STREAMS))
 
 
 def _convert(folder: Path, name: str, copy: Path) -> None:
