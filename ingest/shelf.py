@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from fieldguide.catalog import FileRecord
-from fieldguide.files import file_hash
+from fieldguide.files import file_hash, open_atomically
 from ingest.readers.documents import SUFFIXES
 
 MISSING = "missing"
@@ -118,14 +117,8 @@ class Originals:
             with contextlib.suppress(OSError):
                 os.link(path, target)
                 return
-        handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        os.close(handle)
-        try:
-            shutil.copyfile(path, part)
-            os.replace(part, target)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        with path.open("rb") as source, open_atomically(target) as copy:
+            shutil.copyfileobj(source, copy)
 
     def find(self, digest: str) -> Path | None:
         """The original with this hash; None if none is kept, or if a linked file was since written over in place."""
