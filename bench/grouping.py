@@ -22,14 +22,14 @@ from fieldguide.cli.session import quieten
 from fieldguide.models import load_embedder, load_generator
 from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.models.transformers_generator import TransformersGenerator
-from fieldguide.settings import Settings
+from fieldguide.settings import Index, Settings
 from fieldguide.types import Silent
 from fieldguide.workspace import init_workspace
 from ingest.pipeline import ingest_files
 from ingest.questions import make_pairs
 from ingest.rules import RuleSource
 from retrieval.build import build_index
-from retrieval.retriever import DenseRetriever
+from retrieval.retriever import HybridRetriever
 from tuning.examples import Example, build_examples, choose
 from tuning.loop import answer_loss
 from tuning.tokenise import Sequences, collate, tokenise
@@ -44,9 +44,9 @@ def examples_of(folder: Path, root: Path, wanted: int, per_context: int) -> list
     catalog = Catalog.open(workspace.catalog_file)
     embedder = load_embedder("bundled")
     ingest_files([folder], catalog, settings, workspace.state, embedder.count_tokens, embedder.id, Silent())
-    build_index(catalog, workspace.index_folder, "faiss", embedder, Silent())
+    build_index(catalog, workspace.index_folder, Index(), embedder, Silent())
     make_pairs(catalog, [RuleSource(seed=0, per_chunk=8)], settings.questions, 0, Silent())
-    retriever = DenseRetriever.open(catalog, workspace.index_folder, embedder, settings.retrieval)
+    retriever = HybridRetriever.open(catalog, workspace.index_folder, embedder, settings.retrieval)
     pairs = choose(catalog.pairs("train"), 0, 0)
     found = build_examples(pairs, retriever, catalog.chunks(), closed_book_share=0.0, per_context=per_context, seed=0)
     catalog.close()

@@ -72,7 +72,7 @@ def ours(files: Sequence[Path], wanted: dict[str, list[int]], root: Path) -> dic
     from fieldguide.catalog import Catalog
     from fieldguide.cli.session import quieten
     from fieldguide.models import load_embedder
-    from fieldguide.settings import Settings
+    from fieldguide.settings import Index, Settings
     from fieldguide.workspace import init_workspace
     from ingest.pipeline import ingest_files
     from retrieval.build import build_index
@@ -89,7 +89,7 @@ def ours(files: Sequence[Path], wanted: dict[str, list[int]], root: Path) -> dic
     began = time.perf_counter()
     ingest_files(files, catalog, settings, workspace.state, embedder.count_tokens, embedder.id, reading)
     read = time.perf_counter() - began
-    build_index(catalog, workspace.index_folder, "faiss", embedder, indexing)
+    build_index(catalog, workspace.index_folder, Index(), embedder, indexing)
     seconds = time.perf_counter() - began
     pages: Pages = {}
     counts = {"pages": 0, "chunks": 0}

@@ -7,13 +7,13 @@ Knows the data types, not the stages.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, null, or_, select, true, update
 
 from fieldguide import schema
 from fieldguide.rows import chunk_of, chunk_row, page_of, page_row, pair_of, pair_row
@@ -211,21 +211,49 @@ class Catalog:
                 found.setdefault(name, {})[value] = count
         return found
 
-    def chunks_where(self, facets: Mapping[str, Sequence[str]]) -> set[str]:
+    def chunks_where(
+        self,
+        facets: Mapping[str, Sequence[str]],
+        documents: Set[str] | None = None,
+        pages: Sequence[tuple[int, int]] = (),
+    ) -> set[str]:
         """Ids of the chunks that have, themselves or by their document, one of the values of every facet named.
 
-        A date stands for all that lie in it: "2022" for "2022-06-30" too.
+        A date stands for all that lie in it: "2022" for "2022-06-30" too; "2019..2021" for all from the first to the
+        last, "2019.." and "..2021" for an open end. Only chunks of ``documents``, if given, and of one of the ranges
+        of ``pages`` (first, last; from 1), if there are any.
         """
         f, k = schema.facets.c, schema.chunks.c
         query = select(k.id)
         for name, values in facets.items():
-            dates = [f.value.startswith(value, autoescape=True) for value in values] if name == "date" else []
-            fit = or_(f.value.in_(values), *dates)
+            fit = or_(f.value.in_(values), *([_within(f.value, value) for value in values] if name == "date" else ()))
             fits = select(f.chunk).where(f.name == name, fit)
             whole = select(f.document).where(f.name == name, fit, f.chunk == "")
             query = query.where(or_(k.id.in_(fits), k.document.in_(whole)))
+        rest = documents  # what is left to sift
+        if documents is not None and len(documents) <= _BATCH:
+            query, rest = query.where(k.document.in_(documents)), None
         with self._engine.connect() as c:
-            return set(c.execute(query).scalars())
+            if not pages and rest is None:
+                return set(c.execute(query).scalars())
+            rows = c.execute(
+                query.add_columns(k.document, k.spans if pages else null()).execution_options(yield_per=10_000)
+            )
+            return {
+                name
+                for name, document, spans in rows
+                if (rest is None or document in rest) and (not pages or _touches(json.loads(spans), pages))
+            }
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Every path at which each document lies, the one it is shown with first, by the document's id."""
+        d, f = schema.documents.c, schema.files.c
+        with self._engine.connect() as c:
+            found = {r.id: [r.source] for r in c.execute(select(d.id, d.source).order_by(d.source, d.id))}
+            for path, document in c.execute(select(f.path, f.document).order_by(f.path)):
+                if document in found and path not in found[document]:
+                    found[document].append(path)
+        return {document: tuple(paths) for document, paths in found.items()}
 
     def relate(self, kind: str, rows: Iterable[tuple[str, str, float]]) -> None:
         """What ties documents of this catalogue: (document, other document, score), in place of what was known."""
@@ -324,6 +352,29 @@ class Catalog:
             for row in c.execution_options(yield_per=_BATCH).execute(query):
                 yield chunk_of(row)
 
+    def chunk_ids(self, without: Collection[str] = ()) -> list[str]:
+        """Ids of all chunks but those of the documents ``without``, in reading order; texts stay where they are."""
+        k = schema.chunks.c
+        with self._engine.connect() as c:
+            rows = c.execute(select(k.id, k.document).order_by(k.document, k.ordinal))
+            return [row[0] for row in rows if row[1] not in without]
+
+    def facet_of_chunks(self, name: str, ids: Sequence[str]) -> dict[str, str]:
+        """A facet's value of each of the chunks that has one, itself or by its document (the first of several)."""
+        f, k = schema.facets.c, schema.chunks.c
+        found: dict[str, str] = {}
+        with self._engine.connect() as c:
+            for part in _parts(ids):
+                rows = c.execute(
+                    select(k.id, f.value)
+                    .join(schema.facets, and_(f.document == k.document, or_(f.chunk == k.id, f.chunk == "")))
+                    .where(f.name == name, k.id.in_(part))
+                    .order_by(f.chunk.desc(), f.value)
+                )
+                for chunk, value in rows:
+                    found.setdefault(chunk, value)
+        return found
+
     def chunks_by_id(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """Those of the chunks that are there."""
         found: dict[str, Chunk] = {}
@@ -381,6 +432,13 @@ class Catalog:
             row = {"kind": kind, "id": id, "created": datetime.now(UTC).isoformat(timespec="seconds")}
             put(c, schema.artefacts, row | {"active": activate, "manifest": json.dumps(manifest)})
 
+    def activate(self, artefacts: Iterable[tuple[str, str]]) -> None:
+        """These (kind, id) are the ones in use from now on, each of its kind, in one transaction."""
+        a = schema.artefacts.c
+        with self._engine.begin() as c:
+            for kind, name in artefacts:
+                c.execute(update(schema.artefacts).where(a.kind == kind).values(active=a.id == name))
+
     def deactivate(self, kind: str) -> None:
         """None of this kind is in use any more."""
         with self._engine.begin() as c:
@@ -421,6 +479,23 @@ class Catalog:
         tables = {"documents": schema.documents, "pages": schema.pages, "chunks": schema.chunks, "pairs": schema.pairs}
         with self._engine.connect() as c:
             return {name: c.execute(select(func.count()).select_from(t)).scalar_one() for name, t in tables.items()}
+
+
+def _touches(spans: list[list[int]], pages: Sequence[tuple[int, int]]) -> bool:
+    for page, *_ in spans:
+        for first, last in pages:
+            if first <= page <= last:
+                return True
+    return False
+
+
+def _within(date: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
+    """Whether an ISO date lies in a year, month or day, or in a range of them."""
+    first, dots, last = wanted.partition("..")
+    if not dots:
+        return date.startswith(wanted, autoescape=True)
+    upto = or_(date <= last, date.startswith(last, autoescape=True)) if last else true()
+    return and_(date != "", date >= first, upto)
 
 
 def _parts(values: Iterable[str]) -> Iterator[list[str]]:

@@ -30,6 +30,7 @@ class Models(_Section):
 
     embedder: str = Field("bundled", description='"bundled", a hub name, or a folder of a sentence-transformers model')
     generator: str = Field("bundled", description='"bundled", a hub name, a folder of safetensors, or one .gguf file')
+    tuned: bool = Field(True, description="use the embedder that `tune --retriever` made from this one, if any")
     folder: str = Field("", description="folder that holds the weights, for machines without any network")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -92,6 +93,11 @@ class Index(_Section):
     """Where the vectors lie."""
 
     store: Literal["faiss", "chroma"] = Field("faiss", description="library that keeps and searches the vectors")
+    server: str = Field("", description='a Chroma server, "host:port"; empty: Chroma runs inside this program')
+    exact_up_to: int = Field(50_000, ge=0, description="FAISS compares with every vector up to so many, then HNSW")
+    compress: Literal["auto", "never", "always"] = Field(
+        "auto", description="FAISS keeps a byte instead of four for each number; auto: where it is not exact"
+    )
 
 
 class Questions(_Section):
@@ -127,6 +133,46 @@ class Retrieval(_Section):
     k: int = Field(3, ge=1, le=100, description="passages shown to the model")
     order: Literal["rank", "ends", "reverse"] = Field(
         "ends", description="order of the passages: best first, best at both ends (arXiv 2410.05983), best last"
+    )
+    channels: tuple[Literal["dense", "words", "questions"], ...] = Field(
+        ("dense", "words"), description="ways to find passages: vectors, words, questions generated from them"
+    )
+    fusion: Literal["score", "rank"] = Field(
+        "score", description="how channels are joined: scores brought to one scale, or reciprocal ranks"
+    )
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="weight of a channel in the fusion; those not named have 1"
+    )
+    depth: int = Field(100, ge=1, le=1000, description="candidates that each channel gives")
+    clues: bool = Field(True, description="prefer the files and pages that a question names")
+    expand: tuple[Literal["decompose", "hyde", "guess"], ...] = Field(
+        (), description="further queries: the question's parts, a made-up passage, the tuned model's own guess"
+    )
+    rerank: tuple[Literal["cross-encoder", "listwise", "qim", "mmr"], ...] = Field(
+        (), description="steps that reorder the best candidates, one after the other"
+    )
+    rerank_depth: int = Field(30, ge=1, le=1000, description="candidates that are reordered")
+    cross_encoder: str = Field("", description='a name or folder; empty: the one that "tune --reranker" made')
+    diversity: float = Field(0.3, ge=0, le=1, description="mmr: weight of being unlike what stands before")
+    neighbours: int = Field(0, ge=0, le=10, description="chunks before and after a hit that are read with it")
+    context_tokens: int = Field(0, ge=0, description="most tokens for all passages; 0: what the model's window leaves")
+
+    @field_validator("channels")
+    @classmethod
+    def _one_channel(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one channel")
+        return value
+
+
+class Access(_Section):
+    """Who may see which documents. Without it everybody who can use the workspace sees all."""
+
+    documents: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description='labels of documents: "pattern of the file\'s path" = ["label", "label"]'
+    )
+    users: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description='labels that a user or key holds: name = ["label", "label"]'
     )
 
 
@@ -180,6 +226,7 @@ class Settings(BaseSettings):
     index: Index = Index()
     questions: Questions = Questions()
     retrieval: Retrieval = Retrieval()
+    access: Access = Access()
     tuning: Tuning = Tuning()
     answer: Answer = Answer()
     compare: Compare = Compare()

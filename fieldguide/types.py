@@ -158,12 +158,16 @@ class QAPair:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
-    """A chunk with its similarity to a query, its rank (from 1), and the score that each channel gave it."""
+    """A chunk with its similarity to a query, its rank (from 1), and the score and rank that each step gave it.
+
+    Steps are channels ("dense", "words", "questions"), "fused", and rerankers by name.
+    """
 
     chunk: Chunk
     score: float
     rank: int
     scores: Mapping[str, float] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

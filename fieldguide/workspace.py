@@ -49,6 +49,10 @@ class Workspace:
         return self.state / "adapters"
 
     @property
+    def retrievers_folder(self) -> Path:
+        return self.state / "retrievers"
+
+    @property
     def runs_folder(self) -> Path:
         return self.state / "runs"
 

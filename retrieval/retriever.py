@@ -1,65 +1,130 @@
-"""The main flow of retrieval: query → vectors → nearest chunks → order. One object for tuning, serving, evaluation."""
+"""The main flow of retrieval: query → channels → fusion → reranking → passages → order.
+
+One object for tuning, serving and evaluation. Every step is a switch in the settings, and leaves its scores and ranks
+on what it found.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fieldguide.catalog import Catalog
 from fieldguide.errors import NotReady
 from fieldguide.models.base import Embedder
 from fieldguide.settings import Retrieval
-from fieldguide.types import SUPERSEDED, Chunk, Context, ScoredChunk, content_hash
-from retrieval.build import open_index
+from fieldguide.types import SUPERSEDED, Context, ScoredChunk, content_hash
+from retrieval.chunks import Chunks
+from retrieval.clues import Clues
+from retrieval.expand import expander
+from retrieval.fusion import fuse
+from retrieval.index import Index, open_index
 from retrieval.order import reorder
-from retrieval.vectors import Hits, VectorStore
+from retrieval.passages import Budget, pack, with_neighbours
+from retrieval.query import Channel, Expander, Queries, Reranker, Tools
+from retrieval.rerank import reranker
+from retrieval.scope import EVERYTHING, Scope
+from retrieval.vectors import Hits
 
-Facets = Mapping[str, Sequence[str]]
-"""Facet names with the values wanted of each; none: everything."""
+FUSED, CLUES = "fused", "clues"
+_MORE = 3  # passages fetched for each that is wanted, where a later step may put some behind or together
 
 
-class DenseRetriever:
-    """A Retriever by cosine similarity of embeddings. It keeps the index version that it opened.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of retrieval: its name, its seconds (over the whole batch), and how many candidates it left."""
 
-    ``among`` are the only chunks that are searched, if given. ``newer`` tells of a superseded document which one
-    took its place: where both are found, the newer one's chunks come first.
-    """
+    name: str
+    seconds: float
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found, and how. ``queries`` are the texts that were searched, the query itself first."""
+
+    query: str
+    passages: list[ScoredChunk]
+    queries: list[str]
+    steps: list[Step] = field(default_factory=list)
+
+
+class HybridRetriever:
+    """A Retriever over one index version, which it keeps. ``using`` and ``within`` give others over the same."""
 
     def __init__(
         self,
-        index_id: str,
-        store: VectorStore,
-        chunks: Mapping[str, Chunk],
+        index: Index,
+        chunks: Chunks,
         embedder: Embedder,
         settings: Retrieval,
-        among: frozenset[str] | None = None,
+        scope: Scope = EVERYTHING,
         newer: Mapping[str, str] | None = None,
+        tools: Tools | None = None,
+        budget: Budget | None = None,
+        clues: Clues | None = None,
     ) -> None:
-        self._index_id = index_id
-        self._store = store
-        self._chunks = chunks
-        self._embedder = embedder
-        self._settings = settings
-        self._among = among
-        self._newer = dict(newer or {})
+        """``newer`` tells of a superseded document which one took its place: where both are found, the newer one's
+        chunks come first. ``budget`` is what the model's window leaves for passages. Raises NotReady if the index has
+        not the channels that the settings name."""
+        absent = [name for name in settings.channels if name not in index.channels]
+        if absent:
+            raise NotReady(f"The index has no channel {' or '.join(absent)}; run `fieldguide index` to build it.")
+        self._index, self._chunks, self._embedder = index, chunks, embedder
+        self._settings, self._scope, self._newer = settings, scope, dict(newer or {})
+        self._tools, self._budget = tools, budget
+        self._clues = clues if settings.clues else None
+        self._all_clues = clues
 
     @classmethod
     def open(
-        cls, catalog: Catalog, folder: Path, embedder: Embedder, settings: Retrieval, where: Facets | None = None
-    ) -> DenseRetriever:
-        """On the index version in use. Raises NotReady or IndexMismatch; NotReady if no chunk has these facets."""
-        index_id, store = open_index(catalog, folder, embedder)
-        among = frozenset(catalog.chunks_where(where)) if where else None
-        if among is not None and not among:
-            wanted = ", ".join(f"{name}={value}" for name, values in (where or {}).items() for value in values)
-            raise NotReady(f"No chunk has {wanted}; `fieldguide facets` shows which values there are.")
+        cls,
+        catalog: Catalog,
+        folder: Path,
+        embedder: Embedder,
+        settings: Retrieval,
+        *,
+        scope: Scope = EVERYTHING,
+        tools: Tools | None = None,
+        budget: Budget | None = None,
+        artefact: str | None = None,
+    ) -> HybridRetriever:
+        """On the index version in use, or on the one named. Raises NotReady or IndexMismatch."""
+        index = open_index(catalog, folder, embedder, artefact)
         newer = {older: other for older, other, _ in catalog.relations(SUPERSEDED)}
-        chunks = {chunk.id: chunk for chunk in catalog.chunks()}
-        return cls(index_id, store, chunks, embedder, settings, among, newer)
+        clues = Clues(catalog.sources(), catalog.counts()["pages"])
+        return cls(index, Chunks(catalog), embedder, settings, scope, newer, tools, budget, clues)
+
+    def using(self, settings: Retrieval) -> HybridRetriever:
+        """The same index, with other switches."""
+        return self._with(settings, self._scope)
+
+    def within(self, scope: Scope) -> HybridRetriever:
+        """The same index, only the chunks in the scope."""
+        return self._with(self._settings, scope)
+
+    def _with(self, settings: Retrieval, scope: Scope) -> HybridRetriever:
+        return HybridRetriever(
+            self._index, self._chunks, self._embedder, settings, scope, self._newer, self._tools, self._budget,
+            self._all_clues,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go of the index; every retriever made from this one ends with it."""
+        self._index.close()
+
+    @property
+    def settings(self) -> Retrieval:
+        return self._settings
 
     @property
     def index_id(self) -> str:
-        return self._index_id
+        return self._index.id
 
     @property
     def k(self) -> int:
@@ -67,34 +132,164 @@ class DenseRetriever:
 
     @property
     def recipe(self) -> str:
-        parts = [self._index_id, str(self._settings.k), self._settings.order]
-        if self._among is not None:
-            parts += ["among", *sorted(self._among)]
-        if self._newer:
-            parts += ["newer", *(f"{older}:{newer}" for older, newer in sorted(self._newer.items()))]
+        parts = [self._index.id, self._settings.model_dump_json(), self._scope.key]
+        parts += [step.id for step in (*self._expanders, *self._rerankers)]
+        parts += [f"{older}:{newer}" for older, newer in sorted(self._newer.items())]
+        parts.append(self._clues.id if self._clues is not None else "")
         return content_hash(*parts)
 
-    def retrieve(self, queries: Sequence[str], k: int) -> list[list[ScoredChunk]]:
-        if not queries:
-            return []
-        wanted = 2 * k if self._newer else k
-        found = self._store.search(self._embedder.embed(queries), wanted, self._among)
+    @cached_property
+    def _expanders(self) -> list[Expander]:
+        return [expander(name, self._settings, self._tools) for name in self._settings.expand]
+
+    @cached_property
+    def _rerankers(self) -> list[Reranker]:
         return [
-            [
-                ScoredChunk(self._chunks[name], score, rank, {"dense": score})
-                for rank, (name, score) in enumerate(self._newest_first(hits)[:k], 1)
-            ]
-            for hits in found
+            reranker(name, self._settings, self._tools, self._index.dense.vectors) for name in self._settings.rerank
         ]
 
-    def _newest_first(self, hits: Hits) -> Hits:
-        """Hits in their order, but those of a document behind all others if its successor is among them."""
-        here = [hit for hit in hits if hit[0] in self._chunks]
-        documents = {self._chunks[name].document for name, _ in here}
-        return sorted(here, key=lambda hit: self._newer.get(self._chunks[hit[0]].document) in documents)
+    @cached_property
+    def _channels(self) -> list[Channel]:
+        return [self._index.channels[name] for name in self._settings.channels]
+
+    def retrieve(self, queries: Sequence[str], k: int) -> list[list[ScoredChunk]]:
+        return [found.passages for found in self.search(queries, k)]
+
+    def search(self, queries: Sequence[str], k: int) -> list[Found]:
+        """The k best passages of each query, best first, with every step that led to them."""
+        if not queries:
+            return []
+        clock = _Clock()
+        asked = self._expanded(queries, clock)
+        hits = self._hits(asked, clock)
+        fused = [self._fused(of_query) for of_query in hits]
+        clock.stop("fusion", fused)
+        found = fused
+        if self._clues is not None:
+            found = [self._by_clues(query, of_query) for query, of_query in zip(queries, fused, strict=True)]
+            clock.stop(CLUES, found)
+        wanted = k if not (self._newer or self._settings.neighbours) else _MORE * k
+        depth = max(wanted, self._settings.rerank_depth) if self._settings.rerank else wanted
+        places = [_places(*steps) for steps in zip(hits, fused, found, strict=True)]
+        ranked = self._passages(found, places, depth)
+        clock.stop("reading", ranked)
+        given = Queries(queries, self._embedder)
+        for step in self._rerankers:
+            best = step.rerank(given, [of_query[: self._settings.rerank_depth] for of_query in ranked])
+            rest = (of_query[self._settings.rerank_depth :] for of_query in ranked)
+            ranked = [[*first, *others] for first, others in zip(best, rest, strict=True)]
+            clock.stop(step.name, ranked)
+        ranked = [self._newest_first(of_query) for of_query in ranked]
+        if self._settings.neighbours:
+            ranked = [self._wider(of_query[:wanted]) for of_query in ranked]
+            clock.stop("neighbours", ranked)
+        return [
+            Found(
+                query,
+                [dataclasses.replace(passage, rank=rank) for rank, passage in enumerate(of_query[:k], 1)],
+                texts,
+                clock.steps(number),
+            )
+            for number, (query, of_query, texts) in enumerate(zip(queries, ranked, asked, strict=True))
+        ]
+
+    def _expanded(self, queries: Sequence[str], clock: _Clock) -> list[list[str]]:
+        """Each query with the further ones that were made from it."""
+        asked = [[query] for query in queries]
+        for step in self._expanders:
+            for texts, more in zip(asked, step.expand(queries), strict=True):
+                texts += [text for text in more if text not in texts]
+            clock.stop(step.name, asked)
+        return asked
+
+    def _hits(self, asked: Sequence[Sequence[str]], clock: _Clock) -> list[dict[str, Hits]]:
+        """What each channel found for each query: "dense" for the query itself, "dense+1" for its first further one."""
+        queries = Queries([text for texts in asked for text in texts], self._embedder)
+        hits: list[dict[str, Hits]] = [{} for _ in asked]
+        owners = [(number, n) for number, texts in enumerate(asked) for n in range(len(texts))]
+        for channel in self._channels:
+            found = channel.search(queries, self._settings.depth, self._scope.among)
+            for (number, n), of_query in zip(owners, found, strict=True):
+                hits[number][f"{channel.name}+{n}" if n else channel.name] = of_query
+            clock.stop(channel.name, found)
+        return hits
+
+    def _fused(self, hits: Mapping[str, Hits]) -> Hits:
+        if len(hits) == 1:
+            return next(iter(hits.values()))
+        weights = {name: self._settings.weights.get(name.partition("+")[0], 1.0) for name in hits}
+        return fuse(hits, self._settings.fusion, weights)
+
+    def _by_clues(self, query: str, hits: Hits) -> Hits:
+        """The hits, those first whose file or page the query names."""
+        assert self._clues is not None
+        clue = self._clues.of(query)
+        return hits if clue is None else self._clues.reorder(hits, clue, self._chunks.get([name for name, _ in hits]))
+
+    def _passages(self, found: Sequence[Hits], places: Sequence[Places], depth: int) -> list[list[ScoredChunk]]:
+        """The first chunks of each list, with the score and rank that each step gave them."""
+        chunks = self._chunks.get([name for of_query in found for name, _ in of_query[:depth]])
+        out = []
+        for of_query, steps in zip(found, places, strict=True):
+            here = [(name, score) for name, score in of_query[:depth] if name in chunks]
+            passages = []
+            for rank, (name, score) in enumerate(here, 1):
+                scores = {step: at[name][0] for step, at in steps.items() if name in at}
+                ranks = {step: at[name][1] for step, at in steps.items() if name in at}
+                passages.append(ScoredChunk(chunks[name], score, rank, scores, ranks))
+            out.append(passages)
+        return out
+
+    def _newest_first(self, ranked: list[ScoredChunk]) -> list[ScoredChunk]:
+        """In their order, but passages of a document behind all others if its successor is among them."""
+        if not self._newer:
+            return ranked
+        documents = {passage.chunk.document for passage in ranked}
+        return sorted(ranked, key=lambda passage: self._newer.get(passage.chunk.document) in documents)
+
+    def _wider(self, ranked: list[ScoredChunk]) -> list[ScoredChunk]:
+        around = self._settings.neighbours
+        return with_neighbours(ranked, around, self._chunks.of_document, self._chunks.page_text, self._scope.among)
 
     def context(self, ranked: Sequence[ScoredChunk]) -> Context:
+        """The passages that fit the model's window, whole, in the order in which the model is shown them."""
+        limits = [n for n in (self._settings.context_tokens, self._budget.tokens() if self._budget else 0) if n]
+        if limits and self._budget is not None:
+            ranked = pack(ranked, min(limits), self._budget.count)
         return Context(tuple(reorder(ranked, self._settings.order)), self._settings.order)
 
     def contexts(self, queries: Sequence[str]) -> list[Context]:
         return [self.context(ranked) for ranked in self.retrieve(queries, self.k)]
+
+
+Places = Mapping[str, Mapping[str, tuple[float, int]]]
+"""By step, the score and rank that it gave to each id."""
+
+
+def _places(hits: Mapping[str, Hits], fused: Hits, found: Hits) -> Places:
+    """Of the channels, of the fusion where there are several, and of the clues where there was one."""
+    steps = dict(hits)
+    if len(hits) > 1:
+        steps[FUSED] = fused
+    if found is not fused:
+        steps[CLUES] = found
+    return {
+        step: {name: (score, rank) for rank, (name, score) in enumerate(listed, 1)} for step, listed in steps.items()
+    }
+
+
+class _Clock:
+    """Seconds of each step of a batch, and what each query had after it."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._stops: list[tuple[str, float, list[int]]] = []
+
+    def stop(self, name: str, lists: Sequence[Sequence[Any]]) -> None:
+        now = time.perf_counter()
+        self._stops.append((name, now - self._last, [len(one) for one in lists]))
+        self._last = now
+
+    def steps(self, number: int) -> list[Step]:
+        """Those of one query."""
+        return [Step(name, seconds, lengths[number]) for name, seconds, lengths in self._stops]

@@ -6,7 +6,7 @@ Knows keys, not chunks. Deleting the file costs only the time to embed anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +40,18 @@ class VectorCache:
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
-    def known(self) -> set[str]:
-        """The keys that have a vector."""
-        query = "SELECT key FROM vectors WHERE embedder = ? AND length(vector) = ?"
-        return {row[0] for row in self._db.execute(query, (self._embedder, 4 * self._dimension))}
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that have a vector."""
+        found: set[str] = set()
+        for part, marks in _parts(keys):
+            query = f"SELECT key FROM vectors WHERE embedder = ? AND length(vector) = ? AND key IN ({marks})"  # noqa: S608
+            found.update(row[0] for row in self._db.execute(query, (self._embedder, 4 * self._dimension, *part)))
+        return found
 
     def get(self, keys: Sequence[str]) -> Vectors:
         """Vectors of shape (len(keys), dimension). Raises KeyError for a key that has none."""
         found: dict[str, bytes] = {}
-        for start in range(0, len(keys), _BATCH):
-            part = keys[start : start + _BATCH]
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(keys):
             query = f"SELECT key, vector FROM vectors WHERE embedder = ? AND key IN ({marks})"  # noqa: S608
             found.update(self._db.execute(query, (self._embedder, *part)))
         raw = b"".join(found[key] for key in keys)
@@ -75,3 +76,11 @@ def _open(file: Path) -> sqlite3.Connection:
         "WITHOUT ROWID"
     )
     return db
+
+
+def _parts(keys: Collection[str]) -> Iterator[tuple[list[str], str]]:
+    """A few keys at a time, and as many question marks."""
+    listed = list(keys)
+    for start in range(0, len(listed), _BATCH):
+        part = listed[start : start + _BATCH]
+        yield part, ",".join("?" * len(part))

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,29 @@ _NEED_MB = 2000
 
 def status(s: Session) -> dict[str, Any]:
     """Counts, what is in use, and everything that is out of date with the command that mends it."""
-    from retrieval.build import chunks_hash
+    from ingest.pipeline import left_out
+    from retrieval.index import is_there
+    from retrieval.scope import unmatched
+    from retrieval.versions import chunks_hash
 
     counts = s.catalog.counts()
     index, adapter = s.catalog.active("index"), s.catalog.active("adapter")
+    index_id = index.manifest.get("content", index.id) if index is not None else None
     stale: list[str] = []
     if counts["chunks"] and index is None:
-        stale.append("There are chunks but no index: run `fieldguide ingest` again.")
-    if index is not None and index.manifest["chunks_hash"] != chunks_hash(_indexed(s)):
-        stale.append("The index is older than the documents: run `fieldguide ingest`.")
-    if index is not None and not (s.workspace.index_folder / index.id).exists():
-        stale.append("The files of the index in use are missing: run `fieldguide ingest`.")
+        stale.append("There are chunks but no index: run `fieldguide index`.")
+    if index is not None:
+        chunks = s.catalog.chunk_ids(left_out(s.catalog, s.settings))
+        if "parts" not in index.manifest:
+            stale.append("The index was made by an earlier version of Fieldguide: run `fieldguide index`.")
+        elif index.manifest["settings"] != s.settings.index.model_dump():
+            stale.append("The index was made with other settings of [index]: run `fieldguide index`.")
+        elif index.manifest["chunks_hash"] != chunks_hash(chunks):
+            stale.append("The index is older than the documents: run `fieldguide index`.")
+        elif not is_there(s.workspace.index_folder, index.manifest):
+            stale.append("The files of the index in use are missing: run `fieldguide index`.")
+        elif index.manifest["questions_hash"] != _asked(s, chunks):
+            stale.append("The questions channel is older than the pairs: run `fieldguide index`.")
     if adapter is not None:
         if not (s.workspace.adapters_folder / adapter.id).exists():
             stale.append("The files of the adapter in use are missing: run `fieldguide tune`.")
@@ -56,12 +68,14 @@ def status(s: Session) -> dict[str, Any]:
             stale.append(
                 f"{gone} of {len(trained)} documents that the adapter was tuned on are gone: run `fieldguide tune`."
             )
-        if index is not None and adapter.manifest["index"] != index.id:
+        if index is not None and adapter.manifest["index"] != index_id:
             stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
     held = {path: record for path, record in s.catalog.files().items() if record.document is not None}
     absent = sum(not Path(path).exists() for path in held)
     if absent:
         stale.append(f"{absent} file(s) are gone: `fieldguide ingest FOLDER --prune` deletes what was made from them.")
+    for pattern in unmatched(s.catalog, s.settings.access):
+        stale.append(f"access.documents: no document fits {pattern!r}, so its labels protect nothing.")
     following = _next(counts, adapters=len(s.catalog.artefacts("adapter")))
     not_read = {r.path: f"{r.status}: {r.reason}" for r in s.catalog.files().values() if r.document is None}
     splits = {split: len(s.catalog.pairs(split)) for split in ("train", "dev", "test")}
@@ -77,7 +91,7 @@ def status(s: Session) -> dict[str, Any]:
         table.add_row(name, f"{number}{extra}")
     table.add_row(
         "index in use",
-        Text(f"{index.id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"),
+        Text(f"{index_id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"),
     )
     table.add_row("adapter in use", f"{adapter.id}, tuned {adapter.created}" if adapter else "none")
     table.add_row("adapters", str(len(s.catalog.artefacts("adapter"))))
@@ -92,16 +106,19 @@ def status(s: Session) -> dict[str, Any]:
         s.say(f"Next: {following}")
     return {
         "workspace": str(s.workspace.root.resolve()), **counts, "splits": splits, "stale": stale, "not_read": not_read,
-        "index": index.id if index else None, "adapter": adapter.id if adapter else None,
+        "index": index_id, "adapter": adapter.id if adapter else None,
         "writable": s.workspace.writable, "next": following,
     }  # fmt: skip
 
 
-def _indexed(s: Session) -> Iterator[str]:
-    from ingest.pipeline import left_out
+def _asked(s: Session, chunks: Sequence[str]) -> str:
+    """Hash of the questions that the index should hold, "" for none."""
+    from retrieval.questions import question_entries
+    from retrieval.versions import chunks_hash
 
-    absent = left_out(s.catalog, s.settings)
-    return (chunk.id for chunk in s.catalog.iter_chunks() if chunk.document not in absent)
+    wanted = "questions" in s.settings.retrieval.channels
+    asked = question_entries(s.catalog.pairs(), set(chunks)) if wanted else {}
+    return chunks_hash(asked) if asked else ""
 
 
 def _next(counts: Mapping[str, int], adapters: int) -> str:

@@ -24,6 +24,16 @@ Root = Annotated[
     Path,
     typer.Option("--workspace", "-w", envvar="FIELDGUIDE_WORKSPACE", help="The workspace folder.", show_default=True),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only what fits NAME=VALUE: a facet, document=FILE, page=3 or 3-7, date=2019..2021; several values of one "
+        "name mean any of them."
+    ),
+]
+User = Annotated[
+    str | None, typer.Option("--user", help="Only documents that this user of the settings' [access] may see.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 HERE = Path()
 
@@ -116,6 +126,22 @@ def ingest(
 
 
 @app.command()
+def index(
+    workspace: Root = HERE,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write everything anew, so that nothing of what was deleted is left.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the index up to date with chunks, pairs and settings; `ingest` and `qa` do it by themselves."""
+    from fieldguide.cli import shelving
+    from fieldguide.cli.session import session
+
+    with session("index", workspace, as_json=as_json) as s:
+        s.emit(shelving.index(s, merge))
+
+
+@app.command()
 def facets(
     name: Annotated[str | None, typer.Argument(help="Show all values of this facet.")] = None,
     workspace: Root = HERE,
@@ -178,10 +204,8 @@ def ask(
     show_passages: Annotated[
         bool, typer.Option("--show-passages", help="Show what the model was given to read.")
     ] = False,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="Only chunks with this facet, NAME=VALUE; several values of one name mean any of them."),
-    ] = None,
+    where: Where = None,
+    user: User = None,
     k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
     order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
     as_json: Json = False,
@@ -192,7 +216,94 @@ def ask(
 
     flags = {"retrieval": {"k": k, "order": order}}
     with session("ask", workspace, as_json=as_json, flags=flags, write=False) as s:
-        s.emit(verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages, where=where or ()))
+        s.emit(
+            verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages, where=where or (), user=user)
+        )
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for: a question or a few words.")],
+    workspace: Root = HERE,
+    k: Annotated[int | None, typer.Option("-k", "--k", help="Passages to show.")] = None,
+    where: Where = None,
+    user: User = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show rank and score of each passage in every step, and the steps' times.")
+    ] = False,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel: dense, words or questions; may be repeated.")
+    ] = None,
+    rerank: Annotated[
+        list[str] | None, typer.Option(help="Rerank by cross-encoder, listwise, qim or mmr; may be repeated.")
+    ] = None,
+    expand: Annotated[
+        list[str] | None, typer.Option(help="Further queries by decompose, hyde or guess; may be repeated.")
+    ] = None,
+    neighbours: Annotated[int | None, typer.Option(help="Chunks before and after a hit that come with it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the passages that a question finds, without any model's answer."""
+    from fieldguide.cli import searching
+    from fieldguide.cli.session import session
+
+    steps = {"channels": channel, "rerank": rerank, "expand": expand}
+    flags = {"retrieval": {"k": k, "neighbours": neighbours} | {name: given or None for name, given in steps.items()}}
+    with session("search", workspace, as_json=as_json, flags=flags, write=False) as s:
+        s.emit(searching.search(s, query, where or (), user, explain))
+
+
+Questions = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions", help="JSON lines with id, question, answer, document, page; else the dev split's pairs."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Measure and show, but leave the settings as they are.")]
+
+
+@app.command("tune-context")
+def tune_context(
+    workspace: Root = HERE,
+    questions: Questions = None,
+    k: Annotated[
+        list[int] | None, typer.Option("--k", "-k", help="Try so many passages; may be repeated. Else 1, 2, 3, 5, 8.")
+    ] = None,
+    max_questions: Annotated[int, typer.Option(min=1, help="At most so many questions, drawn by seed.")] = 40,
+    base: Annotated[bool, typer.Option("--base", help="With the base model, without the adapter.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Measure answers by number and order of the passages, and set what has earned it.
+
+    Also shows what the place of the right passage among others does, and hard against random wrong passages.
+    """
+    from fieldguide.cli import choosing
+    from fieldguide.cli.session import session
+
+    with session("tune-context", workspace, as_json=as_json) as s:
+        tried = k or [1, 2, 3, 5, 8]
+        s.emit(choosing.tune_context(s, questions, tried, max_questions, base=base, dry_run=dry_run))
+
+
+@app.command()
+def auto(
+    workspace: Root = HERE,
+    questions: Questions = None,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for the search.")] = 5.0,
+    max_questions: Annotated[int, typer.Option(min=1, help="At most so many questions, drawn by seed.")] = 200,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Search the switches of retrieval on the dev questions within a time, show the table, and set the best.
+
+    The figure that it reports was measured on documents that the choice had not seen.
+    """
+    from fieldguide.cli import choosing
+    from fieldguide.cli.session import session
+
+    with session("auto", workspace, as_json=as_json) as s:
+        s.emit(choosing.auto(s, questions, minutes, max_questions, dry_run=dry_run))
 
 
 @app.command()

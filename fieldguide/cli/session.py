@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fieldguide.models.base import Embedder, Generator
     from fieldguide.models.transformers_generator import TransformersGenerator
     from fieldguide.workspace import Workspace
-    from retrieval.retriever import DenseRetriever
+    from retrieval.query import Tools
+    from retrieval.retriever import HybridRetriever
 
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
@@ -77,9 +78,15 @@ class Session:
 
     @cached_property
     def embedder(self) -> Embedder:
+        """The embedder of the settings, or the one in use that was tuned from it."""
         from fieldguide.models import load_embedder
 
-        return load_embedder(self.settings.models.embedder, dtype=self.settings.models.dtype, **self._model_options())
+        name, tuned = self.settings.models.embedder, self.catalog.active("embedder")
+        if tuned is not None and self.settings.models.tuned and tuned.manifest["base"] == name:
+            folder = self.workspace.retrievers_folder / tuned.id
+            if folder.exists():
+                name = str(folder)
+        return load_embedder(name, dtype=self.settings.models.dtype, **self._model_options())
 
     @cached_property
     def generator(self) -> Generator:
@@ -98,13 +105,47 @@ class Session:
             )
         return self.generator
 
-    def retriever(self, where: Mapping[str, Sequence[str]] | None = None) -> DenseRetriever:
-        """The retriever that serves, over the chunks with these facets."""
-        from retrieval.retriever import DenseRetriever
+    def retriever(
+        self, where: Mapping[str, Sequence[str]] | None = None, user: str | None = None, *, reading: bool = True
+    ) -> HybridRetriever:
+        """The retriever that serves, over the chunks with these facets that the user may see (None: the owner).
 
-        return DenseRetriever.open(
-            self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval, where
-        )
+        ``reading``: a model will be shown what is found, so passages are packed into its window.
+        """
+        from fieldguide.prompts import answer_prompt
+        from retrieval.passages import budget_of
+        from retrieval.retriever import HybridRetriever
+        from retrieval.scope import scope
+
+        seen = scope(self.catalog, where or {}, self.settings.access, user)
+        budget = budget_of(lambda: self.generator, self.settings.answer.max_new_tokens, answer_prompt)
+        return HybridRetriever.open(
+            self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval,
+            scope=seen, tools=self.tools, budget=budget if reading else None,
+        )  # fmt: skip
+
+    @property
+    def cross_encoder(self) -> Path | None:
+        """The folder of the cross-encoder in use that was tuned on this workspace's pairs."""
+        tuned = self.catalog.active("cross-encoder")
+        folder = self.workspace.retrievers_folder / tuned.id if tuned is not None else None
+        return folder if folder is not None and folder.exists() else None
+
+    @property
+    def tools(self) -> Tools:
+        """What single steps of retrieval need, each loaded when a step first uses it."""
+        from retrieval.query import Tools
+
+        models = self.settings.models
+        folder = Path(models.folder).expanduser() if models.folder else None
+        return Tools(lambda: self.generator, self.adapter, self.cross_encoder, folder, models.device)
+
+    def adapter(self) -> str | None:
+        """The id, in the generator, of the adapter in use, None where there is none."""
+        from tuning.train import active_adapter
+
+        found = active_adapter(self.catalog, self.workspace.adapters_folder)
+        return None if found is None else self.generator.load_adapter(found[1])
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
     from ingest.pipeline import ingest_files, left_out
     from ingest.pipeline import prune as remove
     from ingest.shelf import find_files
-    from retrieval.build import build_index, purge_index
+    from retrieval.build import purge_index
 
     files = find_files(paths).files
     size = sum(f.stat().st_size for f in files if f.exists()) / 2**20
@@ -52,7 +52,7 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
     absent = left_out(s.catalog, s.settings)
     version = None
     if s.catalog.counts()["chunks"]:
-        version = build_index(s.catalog, s.workspace.index_folder, s.settings.index.store, embedder, s.progress, absent)
+        version = bring_up_to_date(s, merge=pruned)
     if pruned or report.replaced:
         purge_index(s.catalog, s.workspace.index_folder, absent)
     s.progress.finish()
@@ -67,6 +67,25 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
         **s.catalog.counts(), "index": asdict(version) if version is not None else None, "all_read": report.all_read,
         "passed_over": dict(report.passed_over), "report": str(report_file) if report_file else None,
     }  # fmt: skip
+
+
+def bring_up_to_date(s: Session, *, merge: bool = False) -> IndexVersion:
+    """The index that fits chunks, pairs and settings, in use."""
+    from ingest.pipeline import left_out
+    from retrieval.build import build_index
+
+    return build_index(
+        s.catalog, s.workspace.index_folder, s.settings.index, s.embedder, s.progress,
+        questions="questions" in s.settings.retrieval.channels, left_out=left_out(s.catalog, s.settings), merge=merge,
+    )  # fmt: skip
+
+
+def index(s: Session, merge: bool) -> dict[str, Any]:
+    """Bring the index up to date, and say what was done."""
+    version = bring_up_to_date(s, merge=merge)
+    s.progress.finish()
+    s.say(f"Index {version.id}: {version.chunks} chunks, {version.embedded} texts embedded, {version.reused} reused.")
+    return asdict(version)
 
 
 def _warn_of_window(s: Session, window: int) -> None:
@@ -151,7 +170,7 @@ def _show(
     if version is not None:
         s.say(
             f"Index {version.id}: {version.embedded} embedded, {version.reused} kept. "
-            f"It lies in {s.workspace.index_folder / version.id}"
+            f"It lies in {s.workspace.index_folder}"
         )
     if report_file is not None:
         s.say(f"What became of each file: {report_file}")

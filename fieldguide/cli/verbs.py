@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fieldguide.cli.session import Session
+from fieldguide.cli.shelving import bring_up_to_date
 from fieldguide.errors import FieldguideError
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def questions(s: Session) -> dict[str, Any]:
     if "model" in settings.sources:
         sources.append(ModelSource(s.generator, settings.per_chunk, settings.seed))
     report = make_pairs(s.catalog, sources, settings, settings.model_chunks, s.progress)
+    if "questions" in s.settings.retrieval.channels and s.catalog.counts()["chunks"]:
+        bring_up_to_date(s)
     s.progress.finish()
     table = Table("split", "pairs", title="Question-answer pairs", title_justify="left")
     for split in ("train", "dev", "test"):
@@ -122,14 +125,10 @@ def interruptible(s: Session) -> Iterator[Callable[[], bool]]:
 
 def load_adapter(s: Session, *, base: bool, needed: bool = False) -> str | None:
     """The id, in the generator, of the adapter in use; None with ``base`` or where there is none."""
-    from tuning.train import active_adapter
-
-    found = None if base else active_adapter(s.catalog, s.workspace.adapters_folder)
-    if found is None:
-        if needed:
-            s.say("No adapter is in use, so only the base model is compared; `fieldguide tune` makes one.")
-        return None
-    return s.generator.load_adapter(found[1])
+    found = None if base else s.adapter()
+    if found is None and needed:
+        s.say("No adapter is in use, so only the base model is compared; `fieldguide tune` makes one.")
+    return found
 
 
 def adapter_notes(s: Session, recipe: str | None) -> list[str]:
@@ -147,7 +146,14 @@ def adapter_notes(s: Session, recipe: str | None) -> list[str]:
 
 
 def ask(
-    s: Session, question: str, *, rag: bool, base: bool, show_passages: bool, where: Sequence[str] = ()
+    s: Session,
+    question: str,
+    *,
+    rag: bool,
+    base: bool,
+    show_passages: bool,
+    where: Sequence[str] = (),
+    user: str | None = None,
 ) -> dict[str, Any]:
     """Answer one question and show where the answer stands."""
     from assistant.answer import as_json
@@ -156,7 +162,7 @@ def ask(
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
     documents = {document.id: document for document in s.catalog.documents()}
-    retriever = s.retriever(wanted_facets(where)) if rag else None
+    retriever = s.retriever(wanted_facets(where), user) if rag else None
     adapter = load_adapter(s, base=base)
     answer = run(
         [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
@@ -201,9 +207,7 @@ def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show
             name = Path(documents[p.chunk.document].source).name
             pages = ", ".join(map(str, p.chunk.pages))
             out.print(
-                Text(
-                    f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, similarity {p.score:.3f}", style="cyan"
-                )
+                Text(f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, score {p.score:.3f}", style="cyan")
             )
             out.print(Text(p.chunk.text, style="dim"))
     t = answer.trace

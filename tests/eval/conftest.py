@@ -11,10 +11,10 @@ import pytest
 
 from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.models.hashing import HashingEmbedder
-from fieldguide.settings import Retrieval
+from fieldguide.settings import Index, Retrieval
 from fieldguide.types import Chunk, Document, Page, Silent, Span
 from retrieval.build import build_index
-from retrieval.retriever import DenseRetriever
+from retrieval.retriever import HybridRetriever
 
 TEXTS = {
     "heron": ("train", ["The heron wing is 12 feet.", "The heron crew was 4 people."]),
@@ -41,11 +41,11 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 @pytest.fixture
-def retriever(catalog: Catalog, tmp_path: Path) -> DenseRetriever:
+def retriever(catalog: Catalog, tmp_path: Path) -> HybridRetriever:
     """One passage to a question."""
     embedder = HashingEmbedder()
-    build_index(catalog, tmp_path / "index", "faiss", embedder, Silent())
-    return DenseRetriever.open(catalog, tmp_path / "index", embedder, Retrieval(k=1))
+    build_index(catalog, tmp_path / "index", Index(), embedder, Silent())
+    return HybridRetriever.open(catalog, tmp_path / "index", embedder, Retrieval(k=1))
 
 
 @pytest.fixture

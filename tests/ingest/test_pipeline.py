@@ -357,7 +357,7 @@ import sys
 from pathlib import Path
 from fieldguide.catalog import Catalog
 from fieldguide.models.hashing import HashingEmbedder
-from fieldguide.settings import load_settings
+from fieldguide.settings import Index, load_settings
 from fieldguide.types import Silent
 from ingest.pipeline import ingest_files
 from retrieval.build import build_index
@@ -368,7 +368,7 @@ if __name__ == "__main__":  # the reading children import this again
     catalog, embedder = Catalog.open(state / "catalog.sqlite"), HashingEmbedder()
     settings = load_settings(None, {"ingest": {"workers": 2}})
     ingest_files([shelf], catalog, settings, state, embedder.count_tokens, embedder.id, Silent())
-    build_index(catalog, state / "index", "faiss", embedder, Silent())
+    build_index(catalog, state / "index", Index(), embedder, Silent())
     catalog.close()
 """
 
@@ -397,9 +397,10 @@ def everything(state):
         tables[table] = content_hash(*sorted(map(repr, database.execute(f"SELECT * FROM {table}"))))
     database.close()
     catalog = Catalog.open(state / "catalog.sqlite")
-    index = catalog.active("index").id
+    index = catalog.active("index").manifest
     catalog.close()
-    return tables, index, file_hash(state / "index" / index / "vectors.faiss")
+    (dense,) = index["parts"]["dense"]
+    return tables, index["id"], file_hash(state / "index" / "parts" / dense / "vectors.faiss")
 
 
 @pytest.mark.slow

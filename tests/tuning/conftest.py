@@ -15,11 +15,11 @@ from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.models.tiny import write_tiny_model
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt
-from fieldguide.settings import Retrieval, Tuning
+from fieldguide.settings import Index, Retrieval, Tuning
 from fieldguide.types import Chunk, Document, Evidence, Page, QAPair, Silent, Span
 from fieldguide.workspace import Workspace, init_workspace
 from retrieval.build import build_index
-from retrieval.retriever import DenseRetriever
+from retrieval.retriever import HybridRetriever
 
 SPLITS = {"heron": "train", "ibis": "train", "stork": "train", "egret": "dev"}
 FACTS = (
@@ -70,14 +70,14 @@ class Shelf:
     catalog: Catalog
     model: Path
     settings: Tuning
-    retriever: DenseRetriever = field(init=False)
+    retriever: HybridRetriever = field(init=False)
     made: list[Path] = field(default_factory=list)
 
     def index(self) -> None:
         """Build the index of what the catalogue holds now, and open a retriever on it."""
         embedder = HashingEmbedder()
-        build_index(self.catalog, self.workspace.index_folder, "faiss", embedder, Silent())
-        self.retriever = DenseRetriever.open(self.catalog, self.workspace.index_folder, embedder, Retrieval(k=2))
+        build_index(self.catalog, self.workspace.index_folder, Index(), embedder, Silent())
+        self.retriever = HybridRetriever.open(self.catalog, self.workspace.index_folder, embedder, Retrieval(k=2))
 
     def generator(self) -> TransformersGenerator:
         return TransformersGenerator(self.model, name="tiny")
