@@ -164,7 +164,8 @@ def pages(
     questions = shelves.page_questions(folder, shelf.catalog, files, base)
     documents = [question.document for question in questions]
     counts = shelf.catalog.counts()
-    print(f"\n{folder.name}: {len(files)} files, {counts['pages']} pages, {counts['chunks']} chunks, {len(questions)} questions")
+    sizes = f"{len(files)} files, {counts['pages']} pages, {counts['chunks']} chunks"
+    print(f"\n{folder.name}: {sizes}, {len(questions)} questions")
     if not questions:
         return {}, {}
     print(f"{'hit@':16}{'1':>6}{'5':>22}{'10':>6}{'step in hit@5':>26}   within 1{'5':>22}{'10':>6}")
@@ -239,6 +240,11 @@ def main() -> None:
         for folder in sets:
             if shelves.kind(folder) == "beir":
                 figures |= beir(folder, work, embedder, options.quick)
+                if options.tuned:
+                    from bench.parts import tuned
+
+                    figures["tuning"] = tuned.run(folder, options.quick)
+                    figures["disjoint_tuned_ndcg10"] = figures["tuning"]["tuned_ndcg10"]
                 if options.speed:
                     from bench.parts import speed
 

@@ -148,7 +148,7 @@ class _Search:
         try:
             self.known[_key(settings)] = self._measured(settings, switch, always)
         except _TooSlow:
-            self.too_slow.append(changes(self._first, settings))
+            self.too_slow.append({"switch": switch, "changes": changes(self._first, settings)})
         except FieldguideError as error:  # such as no cross-encoder: a value of the result, and the search goes on
             if always:
                 raise
@@ -208,7 +208,9 @@ def _pick(
     scores = [known[_key(option)].scores["rr"][inside] for option in options]
     means = {_key(option): float(score.mean()) for option, score in zip(options, scores, strict=True)}
     near = [options[n] for n in near_best(scores, [clusters[n] for n in inside])]
-    return now if switch.stay and now in near else min(near, key=lambda option: (cost(option), -means[_key(option)]))
+    if switch.stay and now in near:
+        return now
+    return min(near, key=lambda option: (cost(option), option != now, -means[_key(option)]))
 
 
 def folds(documents: Mapping[str, int]) -> dict[str, int]:

@@ -224,7 +224,8 @@ def decide(
     """The setting that beats (present k, rank order) clearly, Holm's correction over all tried; else rank order.
 
     Of several that cannot be told apart it is the one with the fewest passages and the simplest order. Where nothing
-    wins, k stays if it is within one standard error of the best, and is else the smallest that is.
+    wins, k stays if no smaller one is better by more than one standard error, and else becomes the smallest that is
+    within one of the best: more passages cost time, so more must be clearly better.
     """
     of = {(name["k"], name["order"]): values for name, values in zip(names, scores, strict=True)}
     baseline = of[retrieval.k, "rank"]
@@ -245,15 +246,14 @@ def decide(
             f"token F1 ({100 * gain.low:.1f} to {100 * gain.high:.1f}) on the same {n} questions; with Holm's "
             f"correction for {len(others)} settings tried this is clear.{alone}",
         )  # fmt: skip
-    ks = sorted(k for k, order in of if order == "rank")
+    ks = sorted(k for k, order in of if order == "rank" and k <= retrieval.k)
     near_ks = [ks[i] for i in near_best([of[k, "rank"] for k in ks], clusters)]
     k = retrieval.k if retrieval.k in near_ks else min(near_ks)
-    kept = f"k stays {k}" if k == retrieval.k else f"k becomes {k}"
-    reason = "within one standard error of the best" if len(near_ks) > 1 else "the best"
+    kept = f"k stays {k}" if k == retrieval.k else f"k becomes {k}, which did better with less to read"
     few = 1 < documents < FEWEST_UNITS
     more = f" With questions about fewer than {FEWEST_UNITS} documents nothing can be clear." if few else ""
     return Decision(
         k, "rank", False,
         f"Nothing clearly beats k = {retrieval.k} in rank order on these {n} questions, so the order is rank; "
-        f"{kept}, {reason}.{more}",
+        f"{kept}.{more}",
     )  # fmt: skip

@@ -22,16 +22,12 @@ def plot_context(report: Mapping[str, Any], path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.5, 4.0), dpi=160, layout="constrained")
+    figure = Figure(figsize=(11.5, 4.6), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)  # becomes the figure's canvas: Agg, whatever the machine is set to
     served, negatives, positions = figure.subplots(1, 3, sharey=True, width_ratios=(1.25, 1.0, 0.7))
-    _curves(served, report["settings"], "order", "Passages as retrieved, by their order")
-    chosen = report["decision"]
-    mark = [row for row in report["settings"] if (row["k"], row["order"]) == (chosen["k"], chosen["order"])]
-    for row in mark:
-        served.plot(
-            [row["k"]], [100 * row["mean"]], "o", markersize=17, fillstyle="none", color="#1b1b1b", label="chosen"
-        )
+    at = _curves(served, report["settings"], "order", "Passages as retrieved, by their order")
+    chosen = report["decision"]["order"], report["decision"]["k"]
+    served.plot(*at[chosen], "o", markersize=13, fillstyle="none", color="#1b1b1b", label="chosen")
     served.set_ylabel("Token F1, points of 100 (mean and 95% interval)", fontsize=9)
     _curves(negatives, report["negatives"], "negatives", "Gold passage first, then k − 1 negatives")
     rows = [row for row in report["gold_position"] if row["n"]]
@@ -40,7 +36,7 @@ def plot_context(report: Mapping[str, Any], path: Path) -> Path:
     positions.set_xlim(-0.6, max(len(rows), 1) - 0.4)
     most = rows[0]["k"] if rows else 0
     positions.set_title(f"Gold's place among {most} passages" if rows else "Gold's place: not measured", fontsize=10)
-    positions.set_xlabel("place of the gold passage, the others hard", fontsize=9)
+    positions.set_xlabel("place of the gold passage", fontsize=9)
     for axes in (served, negatives, positions):
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
         axes.set_axisbelow(True)
@@ -48,23 +44,31 @@ def plot_context(report: Mapping[str, Any], path: Path) -> Path:
         axes.spines[["right", "top"]].set_visible(False)
     for axes in (served, negatives):
         axes.set_xlabel("passages shown (k)", fontsize=9)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     out = BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     write_atomically(path, out.getvalue())
     return path
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, title: str) -> None:
-    """One curve over k for each value of ``key``, side by side so that the intervals can be told apart."""
-    names = list(dict.fromkeys(row[key] for row in rows))
+def _curves(
+    axes: Any, rows: Sequence[Mapping[str, Any]], key: str, title: str
+) -> dict[tuple[str, int], tuple[float, float]]:
+    """One curve over k for each value of ``key``, side by side so that the intervals can be told apart.
+
+    The result says where each (value, k) stands.
+    """
+    names = [name for name in _NAMES if any(row[key] == name for row in rows)]
+    at: dict[tuple[str, int], tuple[float, float]] = {}
     ks = sorted({row["k"] for row in rows})
     for n, name in enumerate(names):
         mine = [row for row in rows if row[key] == name and row["n"]]
-        shift = 0.08 * (n - (len(names) - 1) / 2)
+        shift = 0.1 * (n - (len(names) - 1) / 2)
+        at |= {(name, row["k"]): (row["k"] + shift, 100 * row["mean"]) for row in mine}
         _points(axes, [row["k"] + shift for row in mine], mine, _COLOURS[name], _MARKERS[name], _NAMES[name])
     axes.set_xticks(ks)
     axes.set_title(title, fontsize=10)
+    return at
 
 
 def _points(

@@ -13,7 +13,7 @@ from fieldguide.settings import Retrieval
 @dataclass(frozen=True, slots=True)
 class Switch:
     """A name and the ways to set it, given what the other switches are. ``stay``: what there is stays unless it is
-    worse, since questions of another kind than the dev questions may need it; else the simplest is preferred."""
+    worse, since questions of another kind than the dev questions may need it; else a simpler one is preferred."""
 
     name: str
     variants: Callable[[Retrieval], list[dict[str, Any]]]
@@ -31,6 +31,10 @@ def _fusion(now: Retrieval) -> list[dict[str, Any]]:
         return []
     weights = [{}, *({name: weight} for name in now.channels for weight in (0.5, 0.25))]
     return [{"fusion": fusion, "weights": given} for fusion in ("rank", "score") for given in weights]
+
+
+def _clues(now: Retrieval) -> list[dict[str, Any]]:
+    return [{"clues": used} for used in (False, True)]
 
 
 def _rerank(now: Retrieval) -> list[dict[str, Any]]:
@@ -60,6 +64,7 @@ def _listwise(now: Retrieval) -> list[dict[str, Any]]:
 SWITCHES = (
     Switch("channels", _channels, stay=True),
     Switch("fusion and weights", _fusion),
+    Switch("clues", _clues, stay=True),
     Switch("rerank", _rerank),
     Switch("rerank_depth", _rerank_depth),
     Switch("diversity", _diversity),
@@ -81,7 +86,7 @@ def cost(settings: Retrieval) -> tuple[int, ...]:
     embedding = any(name != "words" for name in settings.channels)
     return (
         asks, settings.rerank.count("cross-encoder"), embedding, len(settings.channels), len(settings.rerank),
-        settings.fusion == "score", len(settings.weights), settings.rerank_depth * bool(settings.rerank),
+        len(settings.weights), settings.rerank_depth * bool(settings.rerank),
         settings.depth,
     )  # fmt: skip
 

@@ -94,7 +94,9 @@ class Index(_Section):
 
     store: Literal["faiss", "chroma"] = Field("faiss", description="library that keeps and searches the vectors")
     server: str = Field("", description='a Chroma server, "host:port"; empty: Chroma runs inside this program')
-    exact_up_to: int = Field(50_000, ge=0, description="FAISS compares with every vector up to so many, then HNSW")
+    exact_up_to: int = Field(
+        50_000, ge=0, description="FAISS compares with every vector up to so many, then only with those in near lists"
+    )
     compress: Literal["auto", "never", "always"] = Field(
         "auto", description="FAISS keeps a byte instead of four for each number; auto: where it is not exact"
     )
@@ -153,7 +155,7 @@ class Retrieval(_Section):
     )
     rerank_depth: int = Field(30, ge=1, le=1000, description="candidates that are reordered")
     cross_encoder: str = Field("", description='a name or folder; empty: the one that "tune --reranker" made')
-    diversity: float = Field(0.3, ge=0, le=1, description="mmr: weight of being unlike what stands before")
+    diversity: float = Field(0.1, ge=0, le=1, description="mmr: weight of being unlike what stands before")
     neighbours: int = Field(0, ge=0, le=10, description="chunks before and after a hit that are read with it")
     context_tokens: int = Field(0, ge=0, description="most tokens for all passages; 0: what the model's window leaves")
 

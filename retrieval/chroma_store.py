@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fieldguide.errors import IndexMismatch, WorkspaceError
+from fieldguide.files import write_atomically
 from fieldguide.models.base import Vectors
 from fieldguide.settings import Index
 from retrieval.vectors import Hits, nearest
@@ -21,6 +23,8 @@ from retrieval.vectors import Hits, nearest
 _BATCH = 2000
 _KEPT = 16
 """So many choices of ids are remembered as Chroma knows them."""
+_SHELF = "server-name.txt"
+_EMBEDDED = "chunks"
 
 
 class ChromaStore:
@@ -34,9 +38,9 @@ class ChromaStore:
 
         self._settings = settings
         self._dimension = dimension
-        name = _collection(folder)
         try:
             self._client = _client(settings, folder)
+            name = _collection(folder) if settings.server else _EMBEDDED
             if expected is None:
                 self._collection: Any = self._client.get_collection(name, embedding_function=None)
             else:
@@ -51,8 +55,8 @@ class ChromaStore:
         except NotFoundError:
             where = settings.server or folder
             raise IndexMismatch(
-                f"Chroma at {where} has no collection {name}; delete {folder} and run `fieldguide index` to build the "
-                "index anew."
+                f"Chroma at {where} does not hold this part of the index; delete {folder} and run `fieldguide index` to "
+                "build the index anew."
             ) from None
         except InternalError as error:
             if "readonly" not in str(error):
@@ -153,7 +157,11 @@ def remove(settings: Index, folder: Path) -> None:
 
 
 def _collection(folder: Path) -> str:
-    return f"fieldguide-{folder.name}"
+    """The collection's name: of the part and of the shelf it belongs to, since several may share a server."""
+    file = folder.parent / _SHELF
+    if not file.exists():
+        write_atomically(file, uuid.uuid4().hex[:12])
+    return f"fieldguide-{file.read_text('utf-8')}-{folder.name}"
 
 
 def _client(settings: Index, folder: Path) -> Any:

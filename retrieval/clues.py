@@ -23,22 +23,18 @@ from retrieval.stopwords import content_words
 from retrieval.vectors import Hits
 
 _MOST_RUNS = 3  # of letters and digits in a word such as "2023Q4"; one that changes more often is a hash, not a name
-_RUNS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
+_SEAM = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[^\W\d])|(?<=[^\W\d])(?=\d)")
 _NUMBERS = (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
     "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
-_ORDINALS = (
-    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
-)  # fmt: skip
-_FIRST = ("cover", "title", "front", "opening")
-_PLACES = {word: number for words in (_NUMBERS, _ORDINALS) for number, word in enumerate(words, 1)} | dict.fromkeys(
-    _FIRST, 1
-)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_BEHIND = {word: number for number, word in enumerate(_NUMBERS, 1)}
+_BEFORE = {word: number for number, word in enumerate(_ORDINALS, 1)} | dict.fromkeys(("cover", "title", "front"), 1)
 _PAGE = re.compile(
     r"\b(?:pages?|pp?\.|pg\.?|seiten?|p[áa]ginas?|p[áa]g\.|страниц\w*|стр\.)\s*\(?\s*(\d{1,4}|[a-z]+)\b", re.IGNORECASE
 )
-_PAGE_BEHIND = re.compile(r"\b([a-z]+)\s+page\b", re.IGNORECASE)
+_PLACE = re.compile(r"\b([a-z]+)\s+page\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def name_words(name: str) -> frozenset[str]:
     found: set[str] = set()
     for word in re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name)):
         found.add(word.lower())
-        runs = _RUNS.findall(word)
+        runs = _SEAM.sub(" ", word).split()
         if len(runs) <= _MOST_RUNS:
             found |= {"".join(runs[i:j]).lower() for i in range(len(runs)) for j in range(i + 1, len(runs) + 1)}
     return frozenset(content_words(sorted(word for word in found if len(word) > 1)))
@@ -121,8 +117,9 @@ def asked_words(question: str) -> frozenset[str]:
 
 def named_pages(question: str) -> frozenset[int]:
     """The pages that a question names: "page 14", "page two", "the first page", "the cover page", "Seite 3"."""
-    named = [match[1].lower() for pattern in (_PAGE, _PAGE_BEHIND) for match in pattern.finditer(question)]
-    found = {int(word) if word.isdigit() else _PLACES.get(word, 0) for word in named}
+    behind = [match[1].lower() for match in _PAGE.finditer(question)]
+    found = {int(word) if word.isdigit() else _BEHIND.get(word, 0) for word in behind}
+    found |= {_BEFORE.get(match[1].lower(), 0) for match in _PLACE.finditer(question)}
     return frozenset(found - {0})
 
 

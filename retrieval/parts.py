@@ -73,7 +73,7 @@ def remove_others(folder: Path, keep: set[str]) -> None:
     """Forget every part but those in ``keep``."""
     if (folder / FOLDER).exists():
         for old in sorted((folder / FOLDER).iterdir()):
-            if old.name not in keep:
+            if old.is_dir() and old.name not in keep:
                 remove_part(folder, old.name)
 
 
@@ -104,7 +104,7 @@ class Parts:
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         """Unit vectors of shape (len(ids), dimension). Raises KeyError for an id that has none."""
-        if len(self._stores) == 1:
+        if len(self._stores) == 1 or not ids:
             return self._stores[0].vectors(ids)
         return np.concatenate([self._vector(name) for name in ids])
 

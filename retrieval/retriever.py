@@ -7,12 +7,9 @@ on what it found.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fieldguide.catalog import Catalog
 from fieldguide.errors import NotReady
@@ -21,37 +18,19 @@ from fieldguide.settings import Retrieval
 from fieldguide.types import SUPERSEDED, Context, ScoredChunk, content_hash
 from retrieval.chunks import Chunks
 from retrieval.clues import Clues
-from retrieval.expand import expander
+from retrieval.expand import GeneratedQueries, expander
 from retrieval.fusion import fuse
 from retrieval.index import Index, open_index
+from retrieval.listwise import ListwiseReranker
 from retrieval.order import reorder
 from retrieval.passages import Budget, pack, with_neighbours
 from retrieval.query import Channel, Expander, Queries, Reranker, Tools
 from retrieval.rerank import reranker
 from retrieval.scope import EVERYTHING, Scope
+from retrieval.trace import CLUES, Clock, Found, Places, places_of
 from retrieval.vectors import Hits
 
-FUSED, CLUES = "fused", "clues"
 _MORE = 3  # passages fetched for each that is wanted, where a later step may put some behind or together
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of retrieval: its name, its seconds (over the whole batch), and how many candidates it left."""
-
-    name: str
-    seconds: float
-    candidates: int
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a query found, and how. ``queries`` are the texts that were searched, the query itself first."""
-
-    query: str
-    passages: list[ScoredChunk]
-    queries: list[str]
-    steps: list[Step] = field(default_factory=list)
 
 
 class HybridRetriever:
@@ -133,10 +112,24 @@ class HybridRetriever:
     @property
     def recipe(self) -> str:
         parts = [self._index.id, self._settings.model_dump_json(), self._scope.key]
-        parts += [step.id for step in (*self._expanders, *self._rerankers)]
+        parts += [*(step.id for step in self._expanders), *(step.id for step in self._rerankers)]
         parts += [f"{older}:{newer}" for older, newer in sorted(self._newer.items())]
         parts.append(self._clues.id if self._clues is not None else "")
         return content_hash(*parts)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a generator said in retrieval that could not be used, counted."""
+        said = [
+            f"{step.name}: {step.unused} of {step.asked} replies gave no further query."
+            for step in self._expanders
+            if isinstance(step, GeneratedQueries) and step.unused
+        ]
+        return said + [
+            f"listwise: {step.unparsed} of {step.asked} replies named no passage, {step.incomplete} left some out."
+            for step in self._rerankers
+            if isinstance(step, ListwiseReranker) and (step.unparsed or step.incomplete)
+        ]
 
     @cached_property
     def _expanders(self) -> list[Expander]:
@@ -159,7 +152,7 @@ class HybridRetriever:
         """The k best passages of each query, best first, with every step that led to them."""
         if not queries:
             return []
-        clock = _Clock()
+        clock = Clock()
         asked = self._expanded(queries, clock)
         hits = self._hits(asked, clock)
         fused = [self._fused(of_query) for of_query in hits]
@@ -170,7 +163,7 @@ class HybridRetriever:
             clock.stop(CLUES, found)
         wanted = k if not (self._newer or self._settings.neighbours) else _MORE * k
         depth = max(wanted, self._settings.rerank_depth) if self._settings.rerank else wanted
-        places = [_places(*steps) for steps in zip(hits, fused, found, strict=True)]
+        places = [places_of(*steps) for steps in zip(hits, fused, found, strict=True)]
         ranked = self._passages(found, places, depth)
         clock.stop("reading", ranked)
         given = Queries(queries, self._embedder)
@@ -181,7 +174,7 @@ class HybridRetriever:
             clock.stop(step.name, ranked)
         ranked = [self._newest_first(of_query) for of_query in ranked]
         if self._settings.neighbours:
-            ranked = [self._wider(of_query[:wanted]) for of_query in ranked]
+            ranked = [self._wider(of_query[:wanted], k) for of_query in ranked]
             clock.stop("neighbours", ranked)
         return [
             Found(
@@ -193,7 +186,7 @@ class HybridRetriever:
             for number, (query, of_query, texts) in enumerate(zip(queries, ranked, asked, strict=True))
         ]
 
-    def _expanded(self, queries: Sequence[str], clock: _Clock) -> list[list[str]]:
+    def _expanded(self, queries: Sequence[str], clock: Clock) -> list[list[str]]:
         """Each query with the further ones that were made from it."""
         asked = [[query] for query in queries]
         for step in self._expanders:
@@ -202,7 +195,7 @@ class HybridRetriever:
             clock.stop(step.name, asked)
         return asked
 
-    def _hits(self, asked: Sequence[Sequence[str]], clock: _Clock) -> list[dict[str, Hits]]:
+    def _hits(self, asked: Sequence[Sequence[str]], clock: Clock) -> list[dict[str, Hits]]:
         """What each channel found for each query: "dense" for the query itself, "dense+1" for its first further one."""
         queries = Queries([text for texts in asked for text in texts], self._embedder)
         hits: list[dict[str, Hits]] = [{} for _ in asked]
@@ -247,49 +240,20 @@ class HybridRetriever:
         documents = {passage.chunk.document for passage in ranked}
         return sorted(ranked, key=lambda passage: self._newer.get(passage.chunk.document) in documents)
 
-    def _wider(self, ranked: list[ScoredChunk]) -> list[ScoredChunk]:
-        around = self._settings.neighbours
-        return with_neighbours(ranked, around, self._chunks.of_document, self._chunks.page_text, self._scope.among)
+    def _wider(self, ranked: list[ScoredChunk], k: int) -> list[ScoredChunk]:
+        chunks, allowed = self._chunks, self._scope.among
+        return with_neighbours(ranked, self._settings.neighbours, chunks.of_document, chunks.page_text, allowed, k)
 
     def context(self, ranked: Sequence[ScoredChunk]) -> Context:
-        """The passages that fit the model's window, whole, in the order in which the model is shown them."""
-        limits = [n for n in (self._settings.context_tokens, self._budget.tokens() if self._budget else 0) if n]
-        if limits and self._budget is not None:
-            ranked = pack(ranked, min(limits), self._budget.count)
+        """The passages that fit the model's window and retrieval.context_tokens, whole, in the order in which the
+        model is shown them. Tokens are the model's; the embedder's where no model is told of."""
+        limits = [self._settings.context_tokens] if self._settings.context_tokens else []
+        if self._budget is not None:
+            limits.append(self._budget.tokens())
+        if limits:
+            count = self._budget.count if self._budget is not None else self._embedder.count_tokens
+            ranked = pack(ranked, min(limits), count)
         return Context(tuple(reorder(ranked, self._settings.order)), self._settings.order)
 
     def contexts(self, queries: Sequence[str]) -> list[Context]:
         return [self.context(ranked) for ranked in self.retrieve(queries, self.k)]
-
-
-Places = Mapping[str, Mapping[str, tuple[float, int]]]
-"""By step, the score and rank that it gave to each id."""
-
-
-def _places(hits: Mapping[str, Hits], fused: Hits, found: Hits) -> Places:
-    """Of the channels, of the fusion where there are several, and of the clues where there was one."""
-    steps = dict(hits)
-    if len(hits) > 1:
-        steps[FUSED] = fused
-    if found is not fused:
-        steps[CLUES] = found
-    return {
-        step: {name: (score, rank) for rank, (name, score) in enumerate(listed, 1)} for step, listed in steps.items()
-    }
-
-
-class _Clock:
-    """Seconds of each step of a batch, and what each query had after it."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._stops: list[tuple[str, float, list[int]]] = []
-
-    def stop(self, name: str, lists: Sequence[Sequence[Any]]) -> None:
-        now = time.perf_counter()
-        self._stops.append((name, now - self._last, [len(one) for one in lists]))
-        self._last = now
-
-    def steps(self, number: int) -> list[Step]:
-        """Those of one query."""
-        return [Step(name, seconds, lengths[number]) for name, seconds, lengths in self._stops]

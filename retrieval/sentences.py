@@ -36,6 +36,12 @@ class SentenceReranker:
         self._weight = weight
         self._known: OrderedDict[str, Vectors] = OrderedDict()
 
+    def weighing(self, weight: float) -> SentenceReranker:
+        """The same with another weight, sharing what is in memory."""
+        other = SentenceReranker(self._embedder, weight)
+        other._known = self._known
+        return other
+
     @property
     def id(self) -> str:
         return f"sentences:{self._embedder.id}:{self._weight:g}"

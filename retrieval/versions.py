@@ -136,7 +136,7 @@ class Maker:
     def _beside(self, manifest: Mapping[str, Any]) -> float:
         """The larger of what lies beside the base part and of what is gone, as a share of the base part."""
         base, *later = (self._size(part) for part in manifest["parts"]["dense"])
-        return max(sum(later), manifest["gone"]) / base
+        return max(sum(later), int(manifest["gone"])) / base
 
     def _size(self, part: str) -> int:
         return int(told_of(self._folder, part)["vectors"])
@@ -194,8 +194,9 @@ class Maker:
     def _fill(self, target: Path, channel: str, ids: Sequence[str], keys: Mapping[str, str]) -> None:
         store = open_store(self._settings, target, self._embedder.dimension, len(ids))
         self._progress.start(f"indexing ({channel})", len(ids))
-        for start in range(0, len(ids), _ADD):
-            part = ids[start : start + _ADD]
+        mixed = sorted(ids)  # by hash: an approximate store learns from the first ones, which must not be one document
+        for start in range(0, len(mixed), _ADD):
+            part = mixed[start : start + _ADD]
             store.add(part, self._cache.get([keys[name] for name in part]))
             self._progress.advance(len(part))
         store.save()

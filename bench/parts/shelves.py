@@ -1,6 +1,6 @@
-"""The sets of bench/retrieval.py as shelves: documents in a catalogue with an index, and questions with what answers them.
+"""The sets of bench/retrieval.py as shelves: an indexed catalogue, and questions with what answers them.
 
-A folder is told by what lies in it: corpus.jsonl, queries_*.jsonl and qrels/ (BEIR), pdfs/ and qa.jsonl, or xquad.*.json.
+A folder is told by what lies in it: corpus.jsonl, queries_*.jsonl and qrels/ (BEIR), pdfs/ and qa.jsonl, xquad.*.json.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
 
 
-def texts_shelf(texts: Mapping[str, tuple[str, str]], root: Path, embedder: Embedder) -> Shelf:
-    """Each text, as (title, body) by its id, is one chunk, as the published figures have it; the title is its context."""
+def texts_shelf(texts: Mapping[str, str], root: Path, embedder: Embedder) -> Shelf:
+    """Each text, by its id, is one chunk, as the published figures have it."""
     catalog, index_folder = _workspace(root)
-    document = content_hash("bench", *(f"{name} {title} {body}" for name, (title, body) in texts.items()))
+    document = content_hash("bench", *(f"{name} {text}" for name, text in texts.items()))
     chunks = [
-        Chunk(content_hash(document, name), document, (Span(n, 0, len(body)),), body, (), title)
-        for n, (name, (title, body)) in enumerate(texts.items(), 1)
+        Chunk(content_hash(document, name), document, (Span(n, 0, len(text)),), text)
+        for n, (name, text) in enumerate(texts.items(), 1)
     ]
     if document not in catalog.readings():
         pages = [Page(document, n, str(n), chunk.text, "bench") for n, chunk in enumerate(chunks, 1)]
@@ -98,9 +98,9 @@ def _workspace(root: Path) -> tuple[Catalog, Path]:
     return Catalog.open(workspace.catalog_file), workspace.index_folder
 
 
-def beir(folder: Path) -> dict[str, tuple[str, str]]:
-    """Title and body of each text."""
-    return {row["_id"]: (row.get("title", ""), row["text"]) for row in rows(folder / "corpus.jsonl")}
+def beir(folder: Path) -> dict[str, str]:
+    """Title and body of each text, as BEIR joins them."""
+    return {row["_id"]: f"{row.get('title', '')}\n{row['text']}".strip() for row in rows(folder / "corpus.jsonl")}
 
 
 def beir_questions(folder: Path, split: str) -> list[Question]:
@@ -112,18 +112,20 @@ def beir_questions(folder: Path, split: str) -> list[Question]:
                 wanted.setdefault(row["query-id"], set()).add(row["corpus-id"])
     file_of = next(path for path in (folder / f"queries_{split}.jsonl", folder / "queries.jsonl") if path.exists())
     return [
-        Question(row["_id"], row["text"], frozenset(wanted[row["_id"]])) for row in rows(file_of) if row["_id"] in wanted
+        Question(row["_id"], row["text"], frozenset(wanted[row["_id"]]))
+        for row in rows(file_of)
+        if row["_id"] in wanted
     ]
 
 
-def xquad(file: Path) -> tuple[dict[str, tuple[str, str]], list[Question]]:
+def xquad(file: Path) -> tuple[dict[str, str], list[Question]]:
     """The paragraphs, and the questions each with its paragraph."""
-    texts: dict[str, tuple[str, str]] = {}
+    texts: dict[str, str] = {}
     questions = []
     for article in json.loads(file.read_text("utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
             name = str(len(texts))
-            texts[name] = ("", paragraph["context"])
+            texts[name] = paragraph["context"]
             questions += [Question(qa["id"], qa["question"], frozenset({name})) for qa in paragraph["qas"]]
     return texts, questions
 
@@ -176,6 +178,7 @@ def _evidence(row: Mapping[str, Any]) -> list[tuple[Place, str]]:
     """File and page, as the set counts, of each piece of evidence, with its text if the set has it."""
     if "evidence" in row:
         return [
-            ((f"{one['doc_name']}.pdf", one["evidence_page_num"]), one.get("evidence_text", "")) for one in row["evidence"]
+            ((f"{one['doc_name']}.pdf", one["evidence_page_num"]), one.get("evidence_text", ""))
+            for one in row["evidence"]
         ]
     return [((row["doc_id"], number), "") for number in json.loads(row["evidence_pages"])]

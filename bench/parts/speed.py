@@ -49,13 +49,14 @@ _UPDATE = 1_000
 _DEPTH = 100  # hits of each channel, as in the settings
 _K = 10
 _PEER_QUERIES = 50
+_REAL = 4_000  # real vectors that the made ones lie between, 16 chunks or more to each
 _BATCH = 10_000
 
 
-def run(scifact: Path, sizes: Sequence[int] = SIZES, *, centres: int = 4_000, queries: int = 300) -> dict[str, Any]:
+def run(scifact: Path, sizes: Sequence[int] = SIZES, *, queries: int = 300) -> dict[str, Any]:
     """The figures of every size, named ``figure_size``, and those of 10⁵ (or the last size) under their plain names."""
     embedder = load_embedder("bundled")
-    runs, claims = _texts(scifact, centres), _claims(scifact)[:queries]
+    runs, claims = _texts(scifact, min(_REAL, max(sizes) // 16)), _claims(scifact)[:queries]
     space = Space(embedder.embed(runs))
     vectors = embedder.embed(claims)
     out: dict[str, Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -185,23 +186,22 @@ def _csv(report: Mapping[str, Any]) -> str:
 
 def _show_search(s: Session, report: Mapping[str, Any]) -> None:
     title = f"{report['questions']} questions about {report['documents']} documents (points of 100)"
-    table = Table(
-        "switch", "set to", "reciprocal rank", "nDCG@10", "evidence shown", "ms", "MB", "", title=title,
-        title_justify="left",
-    )  # fmt: skip
-    for column in table.columns[2:7]:
-        column.justify = "right"
+    table = Table(title=title, title_justify="left")
+    table.add_column("settings", min_width=24)
+    for name in ("RR@10", "nDCG@10", f"hit@{s.settings.retrieval.k}", "ms", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
     for row in report["table"]:
         memory = "–" if row["megabytes"] is None else f"{max(row['megabytes'], 0):.0f}"
+        figures = [f"{100 * row[name]:.1f}" for name in ("rr", "ndcg", "success")]
         table.add_row(
-            row["switch"], Text(_settings(row["changes"])),
-            f"{100 * row['rr']:.1f}", f"{100 * row['ndcg']:.1f}", f"{100 * row['success']:.1f}",
-            f"{row['milliseconds']:.1f}", memory, "chosen" if row["chosen"] else "",
+            Text(_settings(row["changes"]) or "as they are"), *figures, f"{row['milliseconds']:.1f}", memory,
+            "chosen" if row["chosen"] else "",
         )  # fmt: skip
     s.console.print(table)
     nested = report["nested"]
     s.say(
-        f"On documents that the choice had not seen ({nested['folds']} folds): reciprocal rank "
+        f"On documents that the choice had not seen ({nested['folds']} folds): reciprocal rank (RR@10) "
         f"{_points(nested['chosen'])}, before {_points(nested['before'])}, difference {_signed(nested['difference'])}."
     )
     s.say("The table's own figures were selected on: they flatter what was chosen.")
@@ -210,7 +210,9 @@ def _show_search(s: Session, report: Mapping[str, Any]) -> None:
     for reason, what in report["failed"].items():
         s.say(f"Not tried: {_settings(what)}. {reason}")
     if report["too_slow"]:
-        s.say(f"Not finished within the time: {'; '.join(map(_settings, report['too_slow']))}.")
+        counts = Counter(row["switch"] for row in report["too_slow"])
+        slow = ", ".join(f"{name} ({n} settings)" for name, n in counts.items())
+        s.say(f"Too slow for the time that was left: {slow}; --minutes gives more.")
     if report["not_tried"]:
         s.say(f"Not tried, for the time was up: {', '.join(report['not_tried'])}; --minutes gives more.")
     if not report["holds"]:

@@ -131,7 +131,7 @@ class Session:
         folder = self.workspace.retrievers_folder / tuned.id if tuned is not None else None
         return folder if folder is not None and folder.exists() else None
 
-    @property
+    @cached_property
     def tools(self) -> Tools:
         """What single steps of retrieval need, each loaded when a step first uses it."""
         from retrieval.query import Tools

@@ -298,7 +298,7 @@ def test_another_embedder_than_the_index_was_made_with(cli, shelf, model):
     done = cli("ask", "Where?", "-w", shelf)
     assert done.code == 2
     assert "The index was built with the embedder hashing:" in done.err
-    assert "run `fieldguide ingest` to build it anew, or set models.embedder back." in done.err
+    assert "run `fieldguide index` to build it anew, or set models.embedder back." in done.err
 
 
 # -- a workspace that is held, read-only, or on a full disk

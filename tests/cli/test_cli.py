@@ -17,7 +17,10 @@ NTSB = ROOT / "examples" / "ntsb"
 NAMES = ("20080102X00002", "20080102X00005", "20080104X00020")
 REPORTS = [NTSB / f"{name}.pdf" for name in NAMES]
 HEAVY = ("torch", "transformers", "sqlalchemy", "pydantic", "numpy", "sentence_transformers", "faiss", "peft", "trl")
-VERBS = ("init", "ingest", "facets", "qa", "tune", "ask", "compare", "status", "doctor", "demo")
+VERBS = (
+    "init", "ingest", "index", "facets", "qa", "tune", "ask", "search", "tune-context", "auto", "compare", "status",
+    "doctor", "demo",
+)  # fmt: skip
 ARMS = ["base", "base+RAG", "tuned", "tuned+RAG"]
 
 
@@ -34,7 +37,7 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
     assert "… reading (3)" in read.err
     assert f"embedding: {chunks} in" in read.err
     assert read.json["index"]["embedded"] == chunks
-    assert (fresh / ".fieldguide" / "index" / read.json["index"]["id"] / "manifest.json").exists()
+    assert (fresh / ".fieldguide" / "index" / read.json["index"]["artefact"] / "manifest.json").exists()
 
     again = run("ingest", *REPORTS).json
     assert (again["new"], again["unchanged"], again["index"]["embedded"]) == (0, 3, 0)
@@ -153,7 +156,7 @@ def test_status_says_what_is_out_of_date(cli, shelf):
     assert "Next: fieldguide tune" in cli("status", "-w", shelf).err
     shutil.rmtree(shelf / ".fieldguide" / "index")
     assert cli("status", "-w", shelf, "--json").json["stale"] == [
-        "The files of the index in use are missing: run `fieldguide ingest`."
+        "The files of the index in use are missing: run `fieldguide index`."
     ]
     assert cli("ingest", REPORTS[0], "-w", shelf).code == 0
     assert cli("status", "-w", shelf, "--json").json["stale"] == []

@@ -50,7 +50,8 @@ def test_neighbours_are_shown_with_all_their_pages(run):
     assert re.fullmatch(rf"\[1\] {WAUSAU}, pages (\d, )*3, 4", done.err.splitlines()[1])
 
 
-def test_explain_shows_rank_and_score_in_each_channel_and_the_times(run):
+def test_explain_shows_rank_and_score_in_each_channel_and_the_times(run, monkeypatch):
+    monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__FUSION", "rank")
     done = run("search", SENTENCE, "-k", "1", "--explain", "--rerank", "mmr")
     lines = done.err.splitlines()
     head = next(line for line in lines if "passage ┃" in line)
@@ -82,7 +83,8 @@ def test_further_queries_are_told(run):
     ]  # fmt: skip
 
 
-def test_json_has_every_value(run):
+def test_json_has_every_value(run, monkeypatch):
+    monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__FUSION", "rank")
     done = run("search", SENTENCE, "-k", "2", "--json")
     assert set(done.json) == {"query", "queries", "index", "passages", "steps"}
     assert (done.json["query"], done.json["queries"]) == (SENTENCE, [SENTENCE])

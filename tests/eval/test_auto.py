@@ -118,6 +118,15 @@ def test_without_time_nothing_but_the_present_is_measured():
     assert report["changes"] == {}
 
 
+def test_what_would_take_too_long_is_told_and_the_time_is_kept(monkeypatch):
+    """The generator would need 60 s to load and 0.3 s a question; half a minute is not enough, and is not spent."""
+    monkeypatch.setattr(Ranks, "using", lambda self, now: Ranks(self.rank_of, now))
+    report = search(lambda now, d, n: 2, minutes=0.5)
+    assert {row["switch"] for row in report["too_slow"]} == {"expand", "listwise"}
+    assert not any("expand" in row["changes"] for row in report["table"])
+    assert report["minutes"] < 0.5
+
+
 def test_what_cannot_be_had_is_a_value_of_the_result():
     report = search(lambda now, d, n: 2)
     assert report["failed"] == {"Not here.": {"channels": ["questions"]}}
@@ -171,7 +180,7 @@ def test_folds_hold_every_document_once_and_none_is_empty(documents):
 def test_the_simpler_setting_costs_less():
     plain = Retrieval(channels=("words",))
     dearer = [
-        Retrieval(channels=("dense",)), Retrieval(), Retrieval(fusion="score"), Retrieval(rerank=("mmr",)),
+        Retrieval(channels=("dense",)), Retrieval(), Retrieval(weights={"dense": 0.5}), Retrieval(rerank=("mmr",)),
         Retrieval(rerank=("cross-encoder",)), Retrieval(expand=("hyde",)),
     ]  # fmt: skip
     costs = [cost(each) for each in (plain, *dearer)]

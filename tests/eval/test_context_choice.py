@@ -146,8 +146,16 @@ def test_where_nothing_wins_the_order_is_rank_and_k_stays(run):
     assert "k stays 3" in report["decision"]["why"]
 
 
+def test_a_larger_k_must_win_clearly(run):
+    """Five documents are too few for anything to be clear: k stays, though the gold is only seen from k = 2 on."""
+    report = run(reader(lambda place, n: True), [2, 5], documents=5, retrieval=Retrieval(k=1))
+    assert {k: report["decision"][k] for k in ("k", "order", "won")} == {"k": 1, "order": "rank", "won": False}
+    report = run(reader(lambda place, n: True), [2, 5], documents=6, retrieval=Retrieval(k=1))
+    assert {k: report["decision"][k] for k in ("k", "order", "won")} == {"k": 2, "order": "rank", "won": True}
+
+
 def test_k_becomes_the_smallest_of_the_best_where_it_is_not_among_them(run):
-    """Five documents are too few for anything to be clear, but k = 5 is not within a standard error of the best."""
+    """Five documents are too few for anything to be clear, but k = 5 is worse than smaller ones."""
     report = run(reader(lambda place, n: n < 5), [1, 2, 3], documents=5, retrieval=Retrieval(k=5))
     assert {k: report["decision"][k] for k in ("k", "order", "won")} == {"k": 2, "order": "rank", "won": False}
     assert "fewer than 6 documents" in report["decision"]["why"]

@@ -318,3 +318,19 @@ def test_nearest_fetches_on_while_the_cut_goes_through_a_tie():
     assert asked == [3, 6]
     assert nearest(fetch, 1, 6) == [[("z", 1.0)]]
     assert asked[2:] == [2]
+
+
+def test_shelves_that_share_a_server_keep_their_parts_apart(server, tmp_path):
+    settings = Index(store="chroma", server=server)
+    one, other = tmp_path / "one" / "part", tmp_path / "other" / "part"
+    for folder, vector in ((one, [1.0, 0.0]), (other, [0.0, 1.0])):
+        store = open_store(settings, folder, 2, 1)
+        store.add(["a"], np.asarray([vector], dtype=np.float32))
+        store.save()
+        store.close()
+    remove_store(settings, one)
+    kept = open_store(settings, other, 2)
+    assert kept.vectors(["a"]).tolist() == [[0.0, 1.0]]
+    kept.close()
+    with pytest.raises(IndexMismatch, match="does not hold this part of the index"):
+        open_store(settings, one, 2)
