@@ -55,8 +55,8 @@ class ChromaStore:
         except NotFoundError:
             where = settings.server or folder
             raise IndexMismatch(
-                f"Chroma at {where} does not hold this part of the index; delete {folder} and run `fieldguide index` to "
-                "build the index anew."
+                f"Chroma at {where} does not hold this part of the index; delete {folder} and run `fieldguide index` "
+                "to build the index anew."
             ) from None
         except InternalError as error:
             if "readonly" not in str(error):

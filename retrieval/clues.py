@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
-from statistics import pstdev
+from statistics import fmean
 
 from fieldguide.types import Chunk, content_hash
 from retrieval.stopwords import content_words
@@ -90,7 +90,8 @@ class Clues:
         """
         if len(hits) < 2:
             return list(hits)
-        unit = pstdev(score for _, score in hits) or 1.0
+        mean = fmean(score for _, score in hits)
+        unit = math.sqrt(fmean((score - mean) ** 2 for _, score in hits)) or 1.0
         raised = [
             (name, score + unit * self.worth(clue, chunks[name]) if name in chunks else score) for name, score in hits
         ]

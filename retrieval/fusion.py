@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Literal
 
 from retrieval.vectors import Hits
@@ -32,7 +33,7 @@ def fuse(found: Mapping[str, Hits], fusion: Fusion, weights: Mapping[str, float]
         elif hits:
             scores = _scores(hits, ids, whole=len(hits) < longest)
             mean = fmean(scores)
-            deviation = pstdev(scores, mean)
+            deviation = math.sqrt(fmean((score - mean) ** 2 for score in scores))
             for name, score in zip(ids, scores, strict=True) if deviation else ():
                 total[name] += weight * (score - mean) / deviation
     return sorted(total.items(), key=lambda hit: (-hit[1], hit[0]))

@@ -179,18 +179,37 @@ def tune(
     minutes: Annotated[float | None, typer.Option(help="Plan the training to end within so many minutes.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training examples.")] = None,
     max_examples: Annotated[int | None, typer.Option(help="Train on at most so many pairs; 0 = all.")] = None,
+    retriever: Annotated[
+        bool, typer.Option("--retriever", help="Tune the embedder instead, with an index of its own.")
+    ] = False,
+    reranker: Annotated[bool, typer.Option("--reranker", help="Tune a cross-encoder that reranks, instead.")] = False,
+    distil: Annotated[
+        bool, typer.Option("--distil", help="With --retriever: learn also which passages help the generator.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Tune a LoRA adapter on the pairs, over the passages that retrieval really returns.
 
-    Ctrl-C is safe: run it again, and it goes on where it was.
+    Ctrl-C is safe: run it again, and it goes on where it was. With --retriever or --reranker retrieval itself is tuned
+    on the pairs, compared with what is in use on held-out questions, and put in use only if it is no worse.
     """
-    from fieldguide.cli import verbs
+    from fieldguide.cli import retriever_tuning, verbs
     from fieldguide.cli.session import session
 
+    if retriever and reranker:
+        raise typer.BadParameter("choose --retriever or --reranker: one is trained after the other.")
+    if distil and not retriever:
+        raise typer.BadParameter("--distil goes with --retriever.")
+    if (retriever or reranker) and (epochs is not None or max_examples is not None):
+        raise typer.BadParameter("--epochs and --max-examples are for the adapter; --minutes limits this training.")
     flags = {"tuning": {"minutes": minutes, "epochs": epochs, "max_examples": max_examples}}
     with session("tune", workspace, as_json=as_json, flags=flags) as s:
-        s.emit(verbs.tune(s))
+        if retriever:
+            s.emit(retriever_tuning.tune_retriever(s, minutes=minutes or 0.0, distil=distil))
+        elif reranker:
+            s.emit(retriever_tuning.tune_reranker(s, minutes=minutes or 0.0))
+        else:
+            s.emit(verbs.tune(s))
 
 
 @app.command()

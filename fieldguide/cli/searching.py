@@ -15,7 +15,7 @@ from fieldguide.errors import FieldguideError
 
 if TYPE_CHECKING:
     from fieldguide.types import Document, ScoredChunk
-    from retrieval.retriever import Found
+    from retrieval.trace import Found
 
 _SNIPPET = 300
 
@@ -35,7 +35,7 @@ def search(s: Session, query: str, where: Sequence[str], user: str | None, expla
         for note in retriever.notes:
             s.say(f"Note: {note}")
     return {
-        "query": query, "queries": found.queries, "index": retriever.index_id, "notes": retriever.notes,
+        "query": query, "queries": found.queries, "index": retriever.index_id,
         "passages": [_as_json(passage, documents) for passage in found.passages],
         "steps": [{"name": t.name, "seconds": round(t.seconds, 5), "candidates": t.candidates} for t in found.steps],
     }  # fmt: skip

@@ -16,6 +16,7 @@ __all__ = [
     "Message",
     "Prompt",
     "Vectors",
+    "find_embedder",
     "load_embedder",
     "load_generator",
 ]
@@ -63,6 +64,15 @@ def load_embedder(
                 say(f"the embedder runs without OpenVINO: {error}")
     short = dtype == "bfloat16" or (dtype == "auto" and pick_device(device) == "cpu" and bfloat16_on_cpu())
     return SentenceTransformerEmbedder(path, name=label, device=device, dtype="bfloat16" if short else "float32")
+
+
+def find_embedder(
+    name: str, *, folder: Path | None = None, cache: Path | None = None, say: Callable[[str], None] = _say_nothing
+) -> Path:
+    """The folder with an embedder's weights; arguments and errors as of ``load_embedder``."""
+    if name == "hashing":
+        raise ModelError('"hashing" is an embedder for tests and has no weights; name a model, or "bundled".')
+    return _find(name, folder, cache, say, "embedder")[0]
 
 
 def load_generator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from fieldguide import models
 from fieldguide.catalog import Catalog
 from fieldguide.models.hashing import HashingEmbedder
+from fieldguide.settings import Settings
 
+GUIDE = (Path(__file__).parents[2] / "docs" / "retrieval.md").read_text("utf-8")
 FRENCH, BELEN, WAUSAU = "20080102X00002.pdf", "20080102X00005.pdf", "20080104X00020.pdf"
 CLUB = "Airclub Besancon la Veze"
 SENTENCE = "French investigators reported that the airplane collided with the ground in bad weather conditions"
@@ -63,7 +66,7 @@ def test_explain_shows_rank_and_score_in_each_channel_and_the_times(run, monkeyp
     assert row[4] == "1 (0.700)"  # the best one's relevance 1, weighted by 1 − diversity
     steps = next(line for line in lines if line.startswith("Steps (candidates after each): "))
     names = [step.split()[0] for step in steps.partition(": ")[2].split(", ")]
-    assert names == ["dense", "words", "fusion", "reading", "mmr"]
+    assert names == ["dense", "words", "fusion", "clues", "reading", "mmr"]
 
 
 def test_a_channel_that_did_not_find_a_passage_shows_a_dash(run):
@@ -86,7 +89,7 @@ def test_further_queries_are_told(run):
 def test_json_has_every_value(run, monkeypatch):
     monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__FUSION", "rank")
     done = run("search", SENTENCE, "-k", "2", "--json")
-    assert set(done.json) == {"query", "queries", "index", "passages", "steps"}
+    assert set(done.json) == {"query", "queries", "index", "passages", "steps", "notes"}
     assert (done.json["query"], done.json["queries"]) == (SENTENCE, [SENTENCE])
     assert done.json["index"] == run("status", "--json").json["index"] == run("index", "--json").json["id"]
     best, second = done.json["passages"]
@@ -98,7 +101,9 @@ def test_json_has_every_value(run, monkeypatch):
     assert best["text"].startswith("The French investigators reported that")
     assert second["rank"] == 2
     assert second["score"] < best["score"]
-    assert [step["name"] for step in done.json["steps"]] == ["dense", "words", "fusion", "reading"]
+    assert [step["name"] for step in done.json["steps"]] == [
+        "dense", "words", "fusion", "clues", "reading"
+    ]  # fmt: skip
     assert [step["candidates"] for step in done.json["steps"]][-1] == 2
 
 
@@ -313,3 +318,25 @@ def test_qa_builds_the_questions_channel(cli, fresh, configure, model, reports):
     assert (status["stale"], status["index"] != read["id"]) == ([], True)
     found = cli("search", "Who piloted it?", "-w", fresh, "--channel", "questions", "--json").json["passages"]
     assert {Path(passage["source"]).name for passage in found} == {FRENCH}
+
+
+# -- docs/retrieval.md
+
+
+def test_the_guide_names_every_setting_with_its_default():
+    for section in ("index", "retrieval", "access"):
+        fields = Settings.model_fields[section].annotation.model_fields
+        for name, info in fields.items():
+            default = info.get_default(call_default_factory=True)
+            assert f"| `{name}` | `{json.dumps(default)}` |" in GUIDE, name
+
+
+def test_the_guides_langchain_example_runs(shelf, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(shelf.parent)
+    names: dict[str, object] = {}
+    exec(code, names)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (FRENCH, BELEN))
+    names["found"].close()
+    names["catalog"].close()
