@@ -35,7 +35,7 @@ def search(s: Session, query: str, where: Sequence[str], user: str | None, expla
         for note in retriever.notes:
             s.say(f"Note: {note}")
     return {
-        "query": query, "queries": found.queries, "index": retriever.index_id,
+        "query": query, "queries": found.queries, "index": retriever.index_id, "notes": retriever.notes,
         "passages": [_as_json(passage, documents) for passage in found.passages],
         "steps": [{"name": t.name, "seconds": round(t.seconds, 5), "candidates": t.candidates} for t in found.steps],
     }  # fmt: skip

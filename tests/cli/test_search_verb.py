@@ -55,6 +55,7 @@ def test_neighbours_are_shown_with_all_their_pages(run):
 
 def test_explain_shows_rank_and_score_in_each_channel_and_the_times(run, monkeypatch):
     monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__FUSION", "rank")
+    monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__DIVERSITY", "0.4")
     done = run("search", SENTENCE, "-k", "1", "--explain", "--rerank", "mmr")
     lines = done.err.splitlines()
     head = next(line for line in lines if "passage ┃" in line)
@@ -63,7 +64,7 @@ def test_explain_shows_rank_and_score_in_each_channel_and_the_times(run, monkeyp
     assert row[0] == "1"
     assert [cell.partition(" ")[0] for cell in row[1:]] == ["1", "1", "1", "1"]
     assert row[3] == "1 (0.033)"  # 1/61 from each of two channels
-    assert row[4] == "1 (0.700)"  # the best one's relevance 1, weighted by 1 − diversity
+    assert row[4] == "1 (0.600)"  # the best one's relevance 1, weighted by 1 − diversity
     steps = next(line for line in lines if line.startswith("Steps (candidates after each): "))
     names = [step.split()[0] for step in steps.partition(": ")[2].split(", ")]
     assert names == ["dense", "words", "fusion", "clues", "reading", "mmr"]
