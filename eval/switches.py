@@ -38,7 +38,10 @@ def _clues(now: Retrieval) -> list[dict[str, Any]]:
 
 
 def _rerank(now: Retrieval) -> list[dict[str, Any]]:
-    return [{"rerank": steps} for steps in ((), ("qim",), ("mmr",), ("cross-encoder",), ("cross-encoder", "mmr"))]
+    return [
+        {"rerank": steps}
+        for steps in ((), ("qim",), ("mmr",), ("sentences",), ("cross-encoder",), ("cross-encoder", "mmr"))
+    ]
 
 
 def _rerank_depth(now: Retrieval) -> list[dict[str, Any]]:

@@ -150,7 +150,7 @@ class Retrieval(_Section):
     expand: tuple[Literal["decompose", "hyde", "guess"], ...] = Field(
         (), description="further queries: the question's parts, a made-up passage, the tuned model's own guess"
     )
-    rerank: tuple[Literal["cross-encoder", "listwise", "qim", "mmr"], ...] = Field(
+    rerank: tuple[Literal["cross-encoder", "sentences", "listwise", "qim", "mmr"], ...] = Field(
         (), description="steps that reorder the best candidates, one after the other"
     )
     rerank_depth: int = Field(30, ge=1, le=1000, description="candidates that are reordered")

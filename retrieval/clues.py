@@ -91,7 +91,7 @@ class Clues:
         if len(hits) < 2:
             return list(hits)
         mean = fmean(score for _, score in hits)
-        unit = math.sqrt(fmean((score - mean) ** 2 for _, score in hits)) or 1.0
+        unit = math.sqrt(fmean((score - mean) ** 2 for _, score in hits)) if hits[0][1] > hits[-1][1] else 1.0
         raised = [
             (name, score + unit * self.worth(clue, chunks[name]) if name in chunks else score) for name, score in hits
         ]

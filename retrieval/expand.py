@@ -114,8 +114,9 @@ class GeneratedQueries:
 
     def _make(self, queries: Sequence[str], adapter: str | None) -> list[list[str]]:
         made = {text: self._rules(text) if self._rules is not None else [] for text in queries}
-        if self._tools is not None:
-            self._ask([text for text in queries if not made[text]], self._tools.generator(), adapter, made)
+        open_ones = [text for text in queries if not made[text]]
+        if open_ones and self._tools is not None:
+            self._ask(open_ones, self._tools.generator(), adapter, made)
         return [made[text] for text in queries]
 
     def _ask(

@@ -34,8 +34,9 @@ def fuse(found: Mapping[str, Hits], fusion: Fusion, weights: Mapping[str, float]
             scores = _scores(hits, ids, whole=len(hits) < longest)
             mean = fmean(scores)
             deviation = math.sqrt(fmean((score - mean) ** 2 for score in scores))
-            for name, score in zip(ids, scores, strict=True) if deviation else ():
-                total[name] += weight * (score - mean) / deviation
+            if deviation > 0 and max(scores) > min(scores):  # of equal scores rounding may leave some deviation
+                for name, score in zip(ids, scores, strict=True):
+                    total[name] += weight * (score - mean) / deviation
     return sorted(total.items(), key=lambda hit: (-hit[1], hit[0]))
 
 

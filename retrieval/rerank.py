@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fieldguide.errors import FieldguideError
+from fieldguide.models.base import Embedder
 from fieldguide.settings import Retrieval
 from retrieval.query import Reranker, Tools, VectorsOf
 
 
-def reranker(name: str, settings: Retrieval, tools: Tools | None, vectors_of: VectorsOf) -> Reranker:
-    """The step that retrieval.rerank calls "cross-encoder", "listwise", "qim" or "mmr".
+def reranker(
+    name: str, settings: Retrieval, tools: Tools | None, vectors_of: VectorsOf, embedder: Embedder
+) -> Reranker:
+    """The step that retrieval.rerank calls "cross-encoder", "sentences", "listwise", "qim" or "mmr".
 
     Raises FieldguideError for another name or a step that needs ``tools`` and has none, NotReady or ModelError where
     there is no cross-encoder.
@@ -21,6 +24,10 @@ def reranker(name: str, settings: Retrieval, tools: Tools | None, vectors_of: Ve
         from retrieval.mmr import MmrReranker
 
         return MmrReranker(settings.diversity, vectors_of)
+    if name == "sentences":
+        from retrieval.sentences import SentenceReranker
+
+        return SentenceReranker(embedder)
     if name == "cross-encoder":
         from retrieval.cross_encoder import CrossEncoderReranker
 
@@ -33,4 +40,4 @@ def reranker(name: str, settings: Retrieval, tools: Tools | None, vectors_of: Ve
                 'retrieval.rerank "listwise" needs a generator, and none was given here: leave it out.'
             )
         return ListwiseReranker(tools.generator())
-    raise FieldguideError(f"Unknown reranker {name!r}; known are cross-encoder, listwise, qim and mmr.")
+    raise FieldguideError(f"Unknown reranker {name!r}; known are cross-encoder, sentences, listwise, qim and mmr.")

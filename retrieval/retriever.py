@@ -53,7 +53,10 @@ class HybridRetriever:
         not the channels that the settings name."""
         absent = [name for name in settings.channels if name not in index.channels]
         if absent:
-            raise NotReady(f"The index has no channel {' or '.join(absent)}; run `fieldguide index` to build it.")
+            raise NotReady(
+                f"The index has no channel {' or '.join(absent)}; name it in retrieval.channels and run "
+                "`fieldguide index` (questions come from pairs: `fieldguide qa`)."
+            )
         self._index, self._chunks, self._embedder = index, chunks, embedder
         self._settings, self._scope, self._newer = settings, scope, dict(newer or {})
         self._tools, self._budget = tools, budget
@@ -138,7 +141,8 @@ class HybridRetriever:
     @cached_property
     def _rerankers(self) -> list[Reranker]:
         return [
-            reranker(name, self._settings, self._tools, self._index.dense.vectors) for name in self._settings.rerank
+            reranker(name, self._settings, self._tools, self._index.dense.vectors, self._embedder)
+            for name in self._settings.rerank
         ]
 
     @cached_property

@@ -214,6 +214,8 @@ class Maker:
             held -= gone_ids(self._folder, last)
         wanted = frozenset(self._chunks)
         new = [name for name in self._chunks if name not in held]
+        if named and not new and held == wanted:
+            return named[0]
 
         def fill(target: Path) -> None:
             self._progress.start("indexing (words)", len(new))

@@ -155,7 +155,7 @@ def train_cross_encoder(
         share = sum(row["label"] for row in rows) / len(rows)
         loss = losses.BinaryCrossEntropyLoss(model, pos_weight=torch.tensor((1 - share) / share))
     gpu = torch.cuda.is_available()
-    model.model_card_data.generate_widget_examples = False  # for a card that is not written
+    model.model_card_data.widget = [{}]  # else examples are drawn, with a bar, for a card that is not written
     with tempfile.TemporaryDirectory() as scratch, without_bars():
         arguments = CrossEncoderTrainingArguments(
             output_dir=scratch, num_train_epochs=settings.epochs, per_device_train_batch_size=settings.batch_size,

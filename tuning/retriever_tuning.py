@@ -202,7 +202,7 @@ def train_embedder(
     gpu = torch.cuda.is_available()
     rows = training_rows(items, teacher)
     window = model.max_seq_length
-    model.model_card_data.generate_widget_examples = False  # for a card that is not written
+    model.model_card_data.widget = [{}]  # else examples are drawn, with a bar, for a card that is not written
     with tempfile.TemporaryDirectory() as scratch, without_bars():
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch, num_train_epochs=settings.epochs, per_device_train_batch_size=settings.batch_size,

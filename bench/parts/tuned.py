@@ -67,13 +67,14 @@ def run(folder: Path, quick: bool = False) -> dict[str, Any]:
         out["embedder"] = {
             name: tuned.manifest[name] for name in ("epoch", "blend", "dev_by_epoch", "dev_by_blend", "seconds")
         }
-        out["sentences"] = {}
         rows = {"hybrid": before, "tuned_embedder": after}
+        chosen: dict[str, tuple[float, float]] = {}
         for name, retriever, model, ranked in (("old", old, embedder, before), ("new", new, tuned_embedder, after)):
-            weight = best_weight(dev, found(retriever, dev), model, shelf)
-            out["sentences"][name] = weight
-            key = "sentences" if name == "old" else "tuned"
-            rows[key] = joined(test, ranked, model, weight)
+            chosen[name] = best_weight(dev, found(retriever, dev), model, shelf)
+            rows[f"sentences_{name}"] = joined(test, ranked, model, chosen[name][1])
+        out["dev"] = {name: {"ndcg10": round(value, 4), "weight": weight} for name, (value, weight) in chosen.items()}
+        out["chosen"] = max(chosen, key=lambda name: chosen[name][0])  # on dev, before any test query is looked at
+        rows["tuned"] = rows.pop(f"sentences_{out['chosen']}")
         scores = {name: of(test, ranked, shelf) for name, ranked in rows.items()}
         for name, values in scores.items():
             out[f"{name}_ndcg10"] = round(float(values[MAIN].mean()), 4)
@@ -137,12 +138,14 @@ def joined(
 
 def best_weight(
     questions: Sequence[Question], ranked: Sequence[Sequence[ScoredChunk]], embedder: Embedder, shelf: Shelf
-) -> float:
-    """The weight of the sentences that ranks these questions best; of equal ones the smallest."""
+) -> tuple[float, float]:
+    """The best nDCG@10 of these questions and the weight of the sentences that gives it; of equal ones the smallest."""
     queries = Queries([question.text for question in questions], embedder)
     reranker = SentenceReranker(embedder)
-    values = {w: of(questions, reranker.weighing(w).rerank(queries, ranked), shelf)[MAIN].mean() for w in WEIGHTS}
-    return max(WEIGHTS, key=lambda w: (values[w], -w))
+    values = [
+        (float(of(questions, reranker.weighing(w).rerank(queries, ranked), shelf)[MAIN].mean()), w) for w in WEIGHTS
+    ]
+    return max(values, key=lambda pair: (pair[0], -pair[1]))
 
 
 def of(

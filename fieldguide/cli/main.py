@@ -254,7 +254,8 @@ def search(
         list[str] | None, typer.Option(help="Only this channel: dense, words or questions; may be repeated.")
     ] = None,
     rerank: Annotated[
-        list[str] | None, typer.Option(help="Rerank by cross-encoder, listwise, qim or mmr; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Rerank by cross-encoder, sentences, listwise, qim or mmr; may be repeated."),
     ] = None,
     expand: Annotated[
         list[str] | None, typer.Option(help="Further queries by decompose, hyde or guess; may be repeated.")

@@ -158,7 +158,12 @@ def ask(
     """Answer one question and show where the answer stands."""
     from assistant.answer import as_json
     from assistant.answer import ask as run
+    from retrieval.scope import EVERYTHING
 
+    if user is not None and not rag:
+        raise FieldguideError(
+            "--no-rag answers from what the model has learned, which cannot be kept from a user: leave out --user."
+        )
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
     documents = {document.id: document for document in s.catalog.documents()}
@@ -168,7 +173,8 @@ def ask(
         [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
         settings=s.settings.answer,
     )[0]  # fmt: skip
-    notes = adapter_notes(s, retriever.recipe if retriever is not None else None) if adapter else []
+    recipe = retriever.within(EVERYTHING).recipe if retriever is not None else None  # whatever --where and --user say
+    notes = adapter_notes(s, recipe) if adapter else []
     if not s.as_json:
         show_answer(s, answer, documents, show_passages)
         for note in notes:

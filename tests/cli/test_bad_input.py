@@ -365,7 +365,7 @@ def in_a_mount(script: str, *arguments: object, cwd: Path) -> list[str]:
 
 READ_ONLY = """
 mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && echo mounted || exit 1
-for verb in "ask Where?" "status" "ingest $2" "qa" "tune" "compare"; do
+for verb in "ask Where?" "search Where?" "status" "ingest $2" "qa" "tune" "compare"; do
     $FIELDGUIDE $verb -w "$1" --json; echo $?
 done
 """
@@ -375,9 +375,9 @@ def test_a_read_only_workspace_can_be_asked_and_not_changed(shelf, tmp_path):
     before = state_of(shelf)
     lines = in_a_mount(READ_ONLY, shelf, REPORT, cwd=tmp_path)
     given = [(json.loads(value), int(code)) for value, code in zip(lines[::2], lines[1::2], strict=True)]
-    (answer, answered), (status, shown), *refused = given
-    assert (answered, shown) == (0, 0)
-    assert len(answer["passages"]) == 3
+    (answer, answered), (search, searched), (status, shown), *refused = given
+    assert (answered, searched, shown) == (0, 0, 0)
+    assert len(answer["passages"]) == len(search["passages"]) == 3
     assert (status["documents"], status["writable"]) == (3, False)
     for verb, (value, code) in zip(("ingest", "qa", "tune", "compare"), refused, strict=True):
         sentence = (

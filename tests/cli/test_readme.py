@@ -89,10 +89,14 @@ def test_linked_files_exist():
 def test_every_command_runs(cli, configure, model, reports, tmp_path, monkeypatch):
     """In the order of the README, the typed ones (without "$") first, on the tiny model and three reports."""
     monkeypatch.chdir(tmp_path)
-    question = {"id": "a", "question": "Who?", "answer": "x", "document": reports[0].name, "page": 1}
+    questions = [
+        {"id": f"{report.stem}-{n}", "question": "Who?", "answer": "x", "document": report.name, "page": 1 + n % 3}
+        for report in reports
+        for n in range(7)
+    ]
     root = tmp_path / "shelf"
     configure(root, model)
-    (tmp_path / "mine.jsonl").write_text(json.dumps(question) + "\n")
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
     ran = []
     for found in sorted(IN_BLOCKS, key=lambda found: bool(found[1])):
         program, *arguments = parts(found[2])
@@ -104,10 +108,11 @@ def test_every_command_runs(cli, configure, model, reports, tmp_path, monkeypatc
         for option, value in (("-w", str(root)), ("--workspace", str(root)), ("--questions", "mine.jsonl")):
             if option in arguments:
                 arguments[arguments.index(option) + 1] = value
+        arguments += {"auto": ["--minutes", "0.05"], "tune-context": ["--max-questions", "2", "-k", "2"]}.get(verb, [])
         if verb not in ("doctor", "init") and "-w" not in arguments and "--workspace" not in arguments:
             arguments += ["-w", str(root)]
         done = cli(*arguments)
         if verb != "doctor":  # whose finding is about this machine
             assert done.code == 0, (found[2], done.err)
         ran.append(verb)
-    assert {"ingest", "qa", "tune", "ask", "compare"} <= set(ran)
+    assert {"ingest", "qa", "tune", "ask", "search", "auto", "tune-context", "compare"} <= set(ran)

@@ -292,7 +292,9 @@ def test_status_tells_an_index_of_other_settings(run, configure, shelf, model):
 def test_the_questions_channel_is_built_and_kept_up_to_date(run, configure, shelf, model):
     done = run("search", "wind", "--channel", "questions")
     assert (done.code, done.err) == (
-        2, "The index has no channel questions; run `fieldguide index` to build it.\n"
+        2,
+        "The index has no channel questions; name it in retrieval.channels and run `fieldguide index` (questions come "
+        "from pairs: `fieldguide qa`).\n",
     )  # fmt: skip
     configure(shelf, model, retrieval={"channels": ["dense", "words", "questions"]})
     old = "The questions channel is older than the pairs: run `fieldguide index`."

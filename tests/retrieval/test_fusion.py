@@ -49,6 +49,8 @@ def test_weights_and_a_channel_without_hits():
 
 def test_equal_scores_are_in_the_order_of_their_ids():
     assert fuse({"dense": [("b", 0.5), ("a", 0.5)]}, "score", {}) == [("a", 0.0), ("b", 0.0)]
+    thrice = [("a", 0.0125), ("b", 0.0125), ("c", 0.0125)]  # their mean is not exactly what they are
+    assert fuse({"dense": thrice}, "score", {}) == [("a", 0.0), ("b", 0.0), ("c", 0.0)]
 
 
 @given(hits, hits, st.sampled_from([0.01, 3.0, 1000.0]), st.integers(-50, 50))

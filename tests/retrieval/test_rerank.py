@@ -19,6 +19,8 @@ from retrieval.rescore import rescored, to_unit
 
 PLACES = {"c1": [1.0, 0.0], "c2": [0.8, 0.6], "c3": [0.6, 0.8], "c4": [0.0, 1.0]}
 
+EMBEDDER = HashingEmbedder(8)
+
 
 def vectors_of(ids):
     return np.asarray([PLACES[name] for name in ids], dtype=np.float32)
@@ -121,7 +123,9 @@ def test_qim_reranks_by_influence():
             return np.asarray([[0, 0, 1, 1]] * len(texts), dtype=np.float32)
 
     held = {"a": [0, 1, 0, 1], "b": [0, 0, 0, 1], "c": [0, 0, 1, 1]}
-    step = reranker("qim", Retrieval(), None, lambda ids: np.asarray([held[name] for name in ids], dtype=np.float32))
+    step = reranker(
+        "qim", Retrieval(), None, lambda ids: np.asarray([held[name] for name in ids], dtype=np.float32), EMBEDDER
+    )
     found, empty = step.rerank(Queries(["x", "y"], Flat()), [candidates("a", "b", "c"), []])
     assert names(found) == ["c", "b", "a"]
     assert [one.scores["qim"] for one in found] == pytest.approx([15.0, 15 * 0.5 / (4 * np.sqrt(3 / 16)), 0.0])
@@ -150,11 +154,11 @@ def test_opposite_vectors_are_no_better_than_unrelated_ones():
 
 
 def test_mmr_brings_the_scores_that_it_is_given_to_one_scale():
-    step = reranker("mmr", Retrieval(diversity=0.5), None, vectors_of)
+    step = reranker("mmr", Retrieval(diversity=0.5), None, vectors_of, EMBEDDER)
     (found,) = step.rerank(queries(), [candidates("c1", "c2", "c4", scores=[0.030, 0.029, 0.020])])
     assert names(found) == ["c1", "c2", "c4"]  # ½·0.9 − ½·0.8 = 0.05 against ½·0 − 0
     assert [one.score for one in found] == pytest.approx([0.5, 0.05, -0.3])
-    assert step.id != reranker("mmr", Retrieval(diversity=0.4), None, vectors_of).id
+    assert step.id != reranker("mmr", Retrieval(diversity=0.4), None, vectors_of, EMBEDDER).id
 
 
 # Listwise
@@ -177,7 +181,7 @@ def test_orders_are_read_leniently(reply, order):
 
 def test_listwise_shows_numbered_passages_and_takes_the_order():
     generator = ScriptedGenerator(["[3] > [1] > [2]"])
-    step = reranker("listwise", Retrieval(), tools(generator), vectors_of)
+    step = reranker("listwise", Retrieval(), tools(generator), vectors_of, EMBEDDER)
     (found,) = step.rerank(queries("which?"), [candidates("c1", "c2", "c3")])
     assert names(found) == ["c3", "c1", "c2"]
     assert [one.score for one in found] == pytest.approx([1, 2 / 3, 1 / 3])
@@ -224,21 +228,21 @@ def test_fewer_passages_are_shown_to_a_small_window():
 
 
 def test_factory_says_what_is_missing():
-    with pytest.raises(FieldguideError, match="known are cross-encoder, listwise, qim and mmr"):
-        reranker("best", Retrieval(), None, vectors_of)
+    with pytest.raises(FieldguideError, match="known are cross-encoder, sentences, listwise, qim and mmr"):
+        reranker("best", Retrieval(), None, vectors_of, EMBEDDER)
     with pytest.raises(FieldguideError, match="needs a generator"):
-        reranker("listwise", Retrieval(), None, vectors_of)
+        reranker("listwise", Retrieval(), None, vectors_of, EMBEDDER)
     for given in (None, tools()):
         with pytest.raises(NotReady, match="tune --reranker"):
-            reranker("cross-encoder", Retrieval(), given, vectors_of)
+            reranker("cross-encoder", Retrieval(), given, vectors_of, EMBEDDER)
 
 
 def test_a_cross_encoder_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="is not in the offline folder"):
-        reranker("cross-encoder", Retrieval(cross_encoder="some/model"), tools(models=tmp_path), vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder="some/model"), tools(models=tmp_path), vectors_of, EMBEDDER)
     (tmp_path / "broken").mkdir()
     with pytest.raises(ModelError, match="holds no safetensors"):
-        reranker("cross-encoder", Retrieval(cross_encoder=str(tmp_path / "broken")), None, vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder=str(tmp_path / "broken")), None, vectors_of, EMBEDDER)
 
 
 def write_cross_encoder(folder, labels=1):
@@ -273,7 +277,7 @@ def model(tmp_path_factory):
 
 
 def test_cross_encoder_orders_by_its_own_output(model):
-    step = reranker("cross-encoder", Retrieval(cross_encoder=str(model)), None, vectors_of)
+    step = reranker("cross-encoder", Retrieval(cross_encoder=str(model)), None, vectors_of, EMBEDDER)
     pairs = [("which?", f"text of {name}") for name in ("c1", "c2", "c3")]
     outputs = dict(zip(["c1", "c2", "c3"], step.scores(pairs)))
     assert len(set(outputs.values())) == 3
@@ -292,7 +296,7 @@ def test_cross_encoder_that_was_tuned_is_weighed_against_the_score_before(model,
     found = {}
     for weight in (0.0, 0.25, 1.0):
         (tuned / "manifest.json").write_text(json.dumps({"weight": weight}))
-        step = reranker("cross-encoder", Retrieval(), tools(cross_encoder=tuned), vectors_of)
+        step = reranker("cross-encoder", Retrieval(), tools(cross_encoder=tuned), vectors_of, EMBEDDER)
         (ranked,) = step.rerank(queries(), [given])
         found[weight] = {one.chunk.id: one.score for one in ranked}, step.id
     assert found[0.0][0] == pytest.approx({"c1": 1.0, "c2": 0.5, "c3": 0.0})
@@ -309,10 +313,10 @@ def test_a_manifest_without_sense_is_refused(model, tmp_path):
     tuned = shutil.copytree(model, tmp_path / "tuned")
     (tuned / "manifest.json").write_text('{"weight": 3}')
     with pytest.raises(ModelError, match="must be between 0 and 1"):
-        reranker("cross-encoder", Retrieval(cross_encoder=str(tuned)), None, vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder=str(tuned)), None, vectors_of, EMBEDDER)
     (tuned / "manifest.json").write_text("[]")
     with pytest.raises(ModelError, match="not the manifest of a reranker"):
-        reranker("cross-encoder", Retrieval(cross_encoder=str(tuned)), None, vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder=str(tuned)), None, vectors_of, EMBEDDER)
 
 
 def test_classes_and_foreign_code_are_refused(model, tmp_path):
@@ -320,8 +324,8 @@ def test_classes_and_foreign_code_are_refused(model, tmp_path):
 
     folder = write_cross_encoder(tmp_path / "classes", labels=3)
     with pytest.raises(ModelError, match="gives 3 classes"):
-        reranker("cross-encoder", Retrieval(cross_encoder=str(folder)), None, vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder=str(folder)), None, vectors_of, EMBEDDER)
     foreign = shutil.copytree(model, tmp_path / "foreign")
     (foreign / "modules.json").write_text('[{"type": "own.module.Thing", "path": ""}]')
     with pytest.raises(ModelError, match="run code of its own"):
-        reranker("cross-encoder", Retrieval(cross_encoder=str(foreign)), None, vectors_of)
+        reranker("cross-encoder", Retrieval(cross_encoder=str(foreign)), None, vectors_of, EMBEDDER)
