@@ -53,6 +53,11 @@ class Mining:
         return tuple(item for item in self.items if item.negatives)
 
     @property
+    def documents(self) -> list[str]:
+        """Ids of the documents that the pairs of training are about, sorted."""
+        return sorted({item.pair.document for item in self.trainable})
+
+    @property
     def hash(self) -> str:
         """Of questions, positives and negatives, in their order."""
         parts = []

@@ -104,6 +104,7 @@ def tune_reranker(
         compared = compare_retrievers(before, after, gold, groups=documents)
     manifest: dict[str, Any] = {
         "key": key, "base": safetensors_hash(base), "training_set": train.hash, "pairs": len(train.trainable),
+        "documents": train.documents,
         "left_out": left_out(train), "dev_questions": len(dev), "settings": asdict(settings),
         "epoch": best["epoch"], "weight": best["weight"], "dev_by_epoch_and_weight": history, "dev": compared,
         "seconds": round(time.perf_counter() - started, 1), "version": __version__,

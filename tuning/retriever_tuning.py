@@ -147,6 +147,7 @@ def tune_retriever(
     model.load_state_dict(chosen)
     manifest: dict[str, Any] = {
         "key": key, "base": safetensors_hash(base), "training_set": train.hash, "pairs": len(train.trainable),
+        "documents": train.documents,
         "left_out": left_out(train), "dev_set": dev.hash, "dev_pairs": len(dev.items),
         "distilled": teacher is not None, "settings": asdict(settings), "epoch": epoch, "dev_by_epoch": scores,
         "blend": blend, "dev_by_blend": tried, "dev": compared, "seconds": round(time.perf_counter() - started, 1),

@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,8 @@ def run_trainer(
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
             control.should_training_stop = after_epoch() or time.perf_counter() > end
+            if stopped():  # while the dev questions were ranked
+                raise KeyboardInterrupt
             return control
 
     trainer.remove_callback(PrinterCallback)
@@ -98,6 +100,13 @@ def write_model(model: Any, folder: Path, manifest: Mapping[str, Any], better: b
             shutil.copytree(saved, part, dirs_exist_ok=True)
             write_json(part / "manifest.json", full)
     return TunedModel(digest[:16], target, full, better, True)
+
+
+def keep_only(folder: Path, ids: Collection[str]) -> None:
+    """Remove from ``folder`` what tuning left there before, but for these."""
+    for old in folder.iterdir() if folder.exists() else ():
+        if old.name not in ids:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def trained_before(folder: Path, key: str) -> TunedModel | None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fieldguide.cli.session import Session, print_json, quieten
+from fieldguide.cli.shelving import TUNED
 
 PACKAGES = ("fieldguide", "ingest", "retrieval", "tuning", "assistant", "eval")
 LIBRARIES = (
@@ -61,15 +62,11 @@ def status(s: Session) -> dict[str, Any]:
     if adapter is not None:
         if not (s.workspace.adapters_folder / adapter.id).exists():
             stale.append("The files of the adapter in use are missing: run `fieldguide tune`.")
-        trained = set(adapter.manifest["documents"])
-        here = {document.id for document in s.catalog.documents()}
-        gone = len(trained - here)
-        if gone:
-            stale.append(
-                f"{gone} of {len(trained)} documents that the adapter was tuned on are gone: run `fieldguide tune`."
-            )
         if index is not None and adapter.manifest["index"] != index_id:
             stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
+    stale += _tuned_on_what_is_gone(s)
+    embedder, cross_encoder = s.tuned_embedder, s.catalog.active("cross-encoder")
+    stale += _without_files(s)
     held = {path: record for path, record in s.catalog.files().items() if record.document is not None}
     absent = sum(not Path(path).exists() for path in held)
     if absent:
@@ -93,6 +90,11 @@ def status(s: Session) -> dict[str, Any]:
         "index in use",
         Text(f"{index_id}, {index.manifest['store']}, {index.manifest['embedder']}" if index else "none"),
     )
+    if embedder is not None:
+        told = f"{embedder.id}, tuned {embedder.created} from {embedder.manifest['base']}"
+        table.add_row("tuned embedder in use", Text(told))
+    if cross_encoder is not None:
+        table.add_row("cross-encoder in use", Text(f"{cross_encoder.id}, tuned {cross_encoder.created}"))
     table.add_row("adapter in use", f"{adapter.id}, tuned {adapter.created}" if adapter else "none")
     table.add_row("adapters", str(len(s.catalog.artefacts("adapter"))))
     table.add_row("files not read", str(len(not_read)))
@@ -107,8 +109,32 @@ def status(s: Session) -> dict[str, Any]:
     return {
         "workspace": str(s.workspace.root.resolve()), **counts, "splits": splits, "stale": stale, "not_read": not_read,
         "index": index_id, "adapter": adapter.id if adapter else None,
+        "embedder": embedder.id if embedder else None, "cross_encoder": cross_encoder.id if cross_encoder else None,
         "writable": s.workspace.writable, "next": following,
     }  # fmt: skip
+
+
+def _tuned_on_what_is_gone(s: Session) -> list[str]:
+    """What is in use and was tuned on documents that are deleted since."""
+    here = {document.id for document in s.catalog.documents()}
+    found = []
+    for kind, command in TUNED.items():
+        active = s.catalog.active(kind)
+        trained = set(active.manifest["documents"]) if active is not None else set()
+        gone = len(trained - here)
+        if gone:
+            found.append(f"{gone} of {len(trained)} documents that the {kind} was tuned on are gone: run `{command}`.")
+    return found
+
+
+def _without_files(s: Session) -> list[str]:
+    """Of what was tuned for retrieval and is in use: what is no longer on the disk."""
+    found = []
+    for kind in ("embedder", "cross-encoder"):
+        active = s.catalog.active(kind)
+        if active is not None and not s.tuned_folder(active).exists():
+            found.append(f"The files of the tuned {kind} in use are missing: run `{TUNED[kind]}`.")
+    return found
 
 
 def _asked(s: Session, chunks: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from fieldguide.cli.progress import TerminalProgress, estimate, expected
 from fieldguide.errors import FieldguideError, ModelError
 
 if TYPE_CHECKING:
-    from fieldguide.catalog import Catalog
+    from fieldguide.catalog import Artefact, Catalog
     from fieldguide.models.base import Embedder, Generator
     from fieldguide.models.transformers_generator import TransformersGenerator
     from fieldguide.workspace import Workspace
@@ -79,13 +79,36 @@ class Session:
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder of the settings, or the one in use that was tuned from it."""
+        tuned = self.tuned_embedder
+        return self.base_embedder if tuned is None else self.load_embedder(str(self.tuned_folder(tuned)))
+
+    @cached_property
+    def base_embedder(self) -> Embedder:
+        """The embedder of the settings, whatever was tuned from it."""
+        return self.load_embedder(self.settings.models.embedder)
+
+    @property
+    def tuned_embedder(self) -> Artefact | None:
+        """The embedder in use that was tuned from the one of the settings, if its files are there."""
+        tuned, models = self.catalog.active("embedder"), self.settings.models
+        if tuned is None or not models.tuned or tuned.manifest["base"] != models.embedder:
+            return None
+        return tuned if self.tuned_folder(tuned).exists() else None
+
+    @property
+    def tokenizer_id(self) -> str:
+        """What counts tokens: tuning changes an embedder's weights, not its tokenizer, so chunks stay as they were."""
+        tuned = self.tuned_embedder
+        return self.embedder.id if tuned is None else str(tuned.manifest["base_id"])
+
+    def tuned_folder(self, tuned: Artefact) -> Path:
+        """Where the weights of an embedder or cross-encoder lie that was tuned here."""
+        return self.workspace.retrievers_folder / tuned.id
+
+    def load_embedder(self, name: str) -> Embedder:
+        """By name or folder, as the settings say that models are loaded."""
         from fieldguide.models import load_embedder
 
-        name, tuned = self.settings.models.embedder, self.catalog.active("embedder")
-        if tuned is not None and self.settings.models.tuned and tuned.manifest["base"] == name:
-            folder = self.workspace.retrievers_folder / tuned.id
-            if folder.exists():
-                name = str(folder)
         return load_embedder(name, dtype=self.settings.models.dtype, **self._model_options())
 
     @cached_property
@@ -128,8 +151,7 @@ class Session:
     def cross_encoder(self) -> Path | None:
         """The folder of the cross-encoder in use that was tuned on this workspace's pairs."""
         tuned = self.catalog.active("cross-encoder")
-        folder = self.workspace.retrievers_folder / tuned.id if tuned is not None else None
-        return folder if folder is not None and folder.exists() else None
+        return self.tuned_folder(tuned) if tuned is not None and self.tuned_folder(tuned).exists() else None
 
     @cached_property
     def tools(self) -> Tools:

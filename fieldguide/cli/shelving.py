@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from retrieval.build import IndexVersion
 
 EXIT_SOME_NOT_READ = 3
+TUNED = {
+    "adapter": "fieldguide tune",
+    "embedder": "fieldguide tune --retriever",
+    "cross-encoder": "fieldguide tune --reranker",
+}
+"""What is tuned on documents, each with the command that tunes it anew."""
 _SHOWN = 20  # reasons of a class on the screen; the report has all
 _COLUMNS = ("path", "class", "reason", "document", "bytes", "pages", "chunks", "readers", "same as")
 
@@ -40,7 +46,7 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
     embedder = s.embedder
     _warn_of_window(s, embedder.max_tokens)
     report = ingest_files(
-        paths, s.catalog, s.settings, s.workspace.state, embedder.count_tokens, embedder.id, s.progress
+        paths, s.catalog, s.settings, s.workspace.state, embedder.count_tokens, s.tokenizer_id, s.progress
     )
     s.progress.finish()
     if not report.new:
@@ -177,10 +183,12 @@ def _show(
 
 
 def _show_marked(s: Session) -> None:
-    for adapter in s.catalog.artefacts("adapter"):
-        gone = len(adapter.manifest.get("deleted_documents", ()))
-        if gone:
-            s.say(f"Adapter {adapter.id} was tuned on {gone} document(s) that are deleted now: run `fieldguide tune`.")
+    for kind, command in TUNED.items():
+        for made in s.catalog.artefacts(kind):
+            gone = len(made.manifest.get("deleted_documents", ()))
+            if gone:
+                what = f"{kind.capitalize()} {made.id} was tuned on {gone} document(s) that are deleted now"
+                s.say(f"{what}: run `{command}`.")
 
 
 def _table(report: IngestReport) -> Table:

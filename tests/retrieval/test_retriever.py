@@ -143,7 +143,7 @@ def test_neighbours_come_with_a_hit_but_never_from_outside_the_scope(retriever):
 
 
 def test_a_channel_that_the_index_lacks_is_a_sentence(retriever):
-    with pytest.raises(NotReady, match="The index has no channel questions; name it in retrieval.channels"):
+    with pytest.raises(NotReady, match=r"The index has no channel questions; name it in retrieval\.channels"):
         retriever(Retrieval(channels=("dense", "questions")))
 
 
