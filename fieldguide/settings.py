@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -164,6 +165,16 @@ class Retrieval(_Section):
     def _one_channel(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("name at least one channel")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_of_channels(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if name not in ("dense", "words", "questions"):
+                raise ValueError(f"there is no channel {name}; known are dense, words, questions")
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"the weight of {name} must be 0 or more, and finite")
         return value
 
 

@@ -7,6 +7,7 @@ Nothing that is being read is changed; one row in the catalogue makes another ve
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -62,17 +63,17 @@ def build_index(
     if not chunks:
         raise NotReady("There is no text to index; run `fieldguide ingest` on files that can be read.")
     asked = question_entries(catalog.pairs(), set(chunks)) if questions else {}
-    maker = Maker(catalog, folder, settings, embedder, progress, chunks, asked, activate)
     try:
-        if merge or not maker.slow:
-            artefact = maker.make(0.0 if merge else SHARE)
-        else:
-            maker.make(1.0)
-            artefact = maker.make(SHARE)
+        with contextlib.closing(Maker(catalog, folder, settings, embedder, progress, chunks, asked, activate)) as maker:
+            if merge or not maker.slow:
+                artefact = maker.make(0.0 if merge else SHARE)
+            else:
+                maker.make(1.0)
+                artefact = maker.make(SHARE)
     except sqlite3.OperationalError as error:
         raise WorkspaceError(f"{folder / CACHE} cannot be written ({error}): mend that and run it again.") from error
-    finally:
-        maker.close()
+    except sqlite3.DatabaseError as error:
+        raise WorkspaceError(f"{folder / CACHE} is damaged ({error}): delete it, it is a cache.") from error
     reused = len(chunks) + len(asked) - maker.embedded
     return IndexVersion(maker.content, artefact, len(chunks), maker.embedded, reused)
 

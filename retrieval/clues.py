@@ -86,15 +86,15 @@ class Clues:
     def reorder(self, hits: Hits, clue: Clue, chunks: Mapping[str, Chunk]) -> Hits:
         """The hits with the clue's worth added, in standard deviations of their scores, best first; ties by id.
 
-        Hits whose chunk is not in ``chunks`` keep their score.
+        Hits whose chunk is not in ``chunks`` keep their score. Where the clue is worth nothing for any hit, the same
+        list comes back: a trace that told of it would tell that a hidden file has such a name.
         """
-        if len(hits) < 2:
-            return list(hits)
+        worth = {name: self.worth(clue, chunks[name]) for name, _ in hits if name in chunks}
+        if len(hits) < 2 or not any(worth.values()):
+            return hits
         mean = fmean(score for _, score in hits)
         unit = math.sqrt(fmean((score - mean) ** 2 for _, score in hits)) if hits[0][1] > hits[-1][1] else 1.0
-        raised = [
-            (name, score + unit * self.worth(clue, chunks[name]) if name in chunks else score) for name, score in hits
-        ]
+        raised = [(name, score + unit * worth.get(name, 0.0)) for name, score in hits]
         return sorted(raised, key=lambda hit: (-hit[1], hit[0]))
 
 

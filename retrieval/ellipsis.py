@@ -67,6 +67,9 @@ def fragment_of(question: str) -> str | None:
     return rest if len(said) <= 5 and (leads or whole) else None
 
 
+_PLACES = ("at", "in", "near", "on", "bei", "im")
+
+
 def complete(question: str, fragment: str, last: str, *, anchors: bool = True) -> str:
     """The last question with the fragment in the place of what it is parallel to; else (with ``anchors``) the fragment
     with the names and years of the last question; else both, one after the other."""
@@ -74,6 +77,8 @@ def complete(question: str, fragment: str, last: str, *, anchors: bool = True) -
     if _BARE.fullmatch(question):
         return _with_asking(question, last)
     made = _substituted(fragment, last)
+    if not made and fragment.split()[0].casefold() in _PLACES:
+        return f"{last} {question}"
     return made or (_anchored(question, fragment, last) if anchors else f"{last} {question}")
 
 
@@ -132,9 +137,11 @@ def _counterpart(fragment: str, at: int, last: str, whole: str) -> tuple[int, in
     """The name in the last question that a fragment's name takes the place of: the only one, or the only one behind
     the same preposition."""
     spots = [spot for spot in names(last) if last[slice(*spot)] not in whole]
-    if len(spots) == 1:
-        return spots[0]
     lead = _lead(fragment, at).casefold()
+    if len(spots) == 1:
+        start, end = spots[0]
+        thing = last[:start].casefold().endswith("the ") or last[start : end + 2].endswith(("'s", "’s"))
+        return None if thing and lead.strip() in _PLACES else spots[0]  # "at Madill" is no counterpart of "the Cessna"
     alike = [spot for spot in spots if lead and _lead(last, spot[0]).casefold() == lead]
     return alike[0] if len(alike) == 1 else None
 

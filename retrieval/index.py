@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldguide.catalog import Catalog
+from fieldguide.catalog import Artefact, Catalog
 from fieldguide.errors import IndexMismatch, NotReady
 from fieldguide.models.base import Embedder
 from fieldguide.settings import Index as IndexSettings
@@ -68,10 +68,18 @@ def gone_ids(folder: Path, manifest: Mapping[str, Any]) -> frozenset[str]:
 
 def open_index(catalog: Catalog, folder: Path, embedder: Embedder, artefact: str | None = None) -> Index:
     """The version in use, or the one named. Raises NotReady if there is none, IndexMismatch for another embedder."""
-    if artefact is None:
+    while artefact is None:
         found = catalog.active(KIND)
-    else:
-        found = next((known for known in catalog.artefacts(KIND) if known.id == artefact), None)
+        try:
+            return _opened(folder, embedder, found)
+        except (NotReady, IndexMismatch, OSError):
+            now = catalog.active(KIND)
+            if now is None or found is None or now.id == found.id:
+                raise  # else another process has put a version in use meanwhile, and removed the one before
+    return _opened(folder, embedder, next((known for known in catalog.artefacts(KIND) if known.id == artefact), None))
+
+
+def _opened(folder: Path, embedder: Embedder, found: Artefact | None) -> Index:
     if found is None or not is_there(folder, found.manifest):
         made_before = found is not None and "parts" not in found.manifest
         raise NotReady(

@@ -24,7 +24,8 @@ class Queries:
     """A batch of queries; they are embedded once, when the first step asks for it."""
 
     def __init__(self, texts: Sequence[str], embedder: Embedder) -> None:
-        self.texts = tuple(texts)
+        # bytes that are no UTF-8 come from a command line as lone surrogates, which no tokenizer takes
+        self.texts = tuple(text.encode("utf-8", "replace").decode("utf-8") for text in texts)
         self._embedder = embedder
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from retrieval.parts import Parts
 from retrieval.query import Among, Queries
 from retrieval.vectors import Hits
 
-_EACH = 4  # questions fetched for each chunk that is wanted: several of them may point at one chunk
+_EACH = 4  # questions fetched at first for each chunk that is wanted: several of them may point at one chunk
 _SHORT = 16
 
 
@@ -49,12 +49,16 @@ class QuestionsChannel:
     def search(self, queries: Queries, k: int, among: Among = None) -> list[Hits]:
         eligible = self._eligible(among)
         held_out = [self._facts.get(_short(text), set()) for text in queries.texts]
-        most = max((len(facts) for facts in held_out), default=0)
-        wanted = _EACH * (k + most)
-        return [
-            _best_of_chunks(((entry, score) for entry, score in hits if _fact(entry) not in facts), k)
-            for hits, facts in zip(self._store.search(queries.vectors, wanted, eligible), held_out, strict=True)
-        ]
+        wanted = _EACH * k
+        while True:
+            found = self._store.search(queries.vectors, wanted, eligible)
+            best = [
+                _best_of_chunks(((entry, score) for entry, score in hits if _fact(entry) not in facts), k)
+                for hits, facts in zip(found, held_out, strict=True)
+            ]
+            if all(len(chunks) == k or len(hits) < wanted for chunks, hits in zip(best, found, strict=True)):
+                return best
+            wanted *= _EACH
 
     def _eligible(self, among: Among) -> Among:
         if among is None:

@@ -158,7 +158,7 @@ class HybridRetriever:
             return []
         clock = Clock()
         asked = self._expanded(queries, clock)
-        hits = self._hits(asked, clock)
+        hits = self._hits(asked, max(self._settings.depth, k), clock)
         fused = [self._fused(of_query) for of_query in hits]
         clock.stop("fusion", fused)
         found = fused
@@ -199,13 +199,13 @@ class HybridRetriever:
             clock.stop(step.name, asked)
         return asked
 
-    def _hits(self, asked: Sequence[Sequence[str]], clock: Clock) -> list[dict[str, Hits]]:
+    def _hits(self, asked: Sequence[Sequence[str]], depth: int, clock: Clock) -> list[dict[str, Hits]]:
         """What each channel found for each query: "dense" for the query itself, "dense+1" for its first further one."""
         queries = Queries([text for texts in asked for text in texts], self._embedder)
         hits: list[dict[str, Hits]] = [{} for _ in asked]
         owners = [(number, n) for number, texts in enumerate(asked) for n in range(len(texts))]
         for channel in self._channels:
-            found = channel.search(queries, self._settings.depth, self._scope.among)
+            found = channel.search(queries, depth, self._scope.among)
             for (number, n), of_query in zip(owners, found, strict=True):
                 hits[number][f"{channel.name}+{n}" if n else channel.name] = of_query
             clock.stop(channel.name, found)
@@ -226,9 +226,12 @@ class HybridRetriever:
     def _passages(self, found: Sequence[Hits], places: Sequence[Places], depth: int) -> list[list[ScoredChunk]]:
         """The first chunks of each list, with the score and rank that each step gave them."""
         chunks = self._chunks.get([name for of_query in found for name, _ in of_query[:depth]])
+        short = [of_query for of_query in found if any(name not in chunks for name, _ in of_query[:depth])]
+        if short:  # of what was deleted since the index was made; what is behind it moves up
+            chunks |= self._chunks.get([name for of_query in short for name, _ in of_query])
         out = []
         for of_query, steps in zip(found, places, strict=True):
-            here = [(name, score) for name, score in of_query[:depth] if name in chunks]
+            here = [(name, score) for name, score in of_query if name in chunks][:depth]
             passages = []
             for rank, (name, score) in enumerate(here, 1):
                 scores = {step: at[name][0] for step, at in steps.items() if name in at}

@@ -20,12 +20,15 @@ class VectorCache:
     """The vectors of one embedder, as float32 in an SQLite file. Each ``put`` is one transaction."""
 
     def __init__(self, file: Path, embedder: str, dimension: int) -> None:
-        """Open or make the file. One that is damaged is put aside: it is a cache."""
+        """Open or make the file. One that is damaged is deleted: it is a cache. Raises sqlite3.OperationalError where
+        the disk is full or another process holds it, which is no damage."""
         file.parent.mkdir(parents=True, exist_ok=True)
         self._embedder = embedder
         self._dimension = dimension
         try:
             self._db = _open(file)
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError:
             for part in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
                 part.unlink(missing_ok=True)

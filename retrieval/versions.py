@@ -101,12 +101,15 @@ class Maker:
         if found is not None:
             if self._activate and not found.active:
                 self._catalog.activate([(KIND, found.id)])
+            known = [artefact.manifest for artefact in self._catalog.artefacts(KIND)]
+            clear(self._folder, [manifest for manifest in known if is_there(self._folder, manifest)])
             return found.id
         last = self._last()
         dense = self._vectors(last, "dense", self._chunks, lambda ids: indexed_texts(self._catalog, ids), share)
         asked = self._asked
         asking = self._vectors(last, "questions", list(asked), lambda ids: {i: asked[i] for i in ids}, share)
-        parts = {"dense": dense.keep, "questions": asking.keep, "words": (self._words(last, share),)}
+        anew = share == 0 or dense.keep[0] not in last.get("parts", {}).get("dense", ())
+        parts = {"dense": dense.keep, "questions": asking.keep, "words": (self._words({} if anew else last),)}
         gone = sorted(dense.gone | asking.gone)
         version = content_hash(self.content, json.dumps(parts))[:16]
         manifest = {
@@ -116,10 +119,11 @@ class Maker:
             "questions": len(asked), "questions_hash": self._hashes[1], "parts": parts, "gone": len(gone),
             "analysis": ANALYSIS, "version": __version__, "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
         }  # fmt: skip
-        shutil.rmtree(self._folder / version, ignore_errors=True)  # left by a run that was killed before its row
-        with folder_atomically(self._folder / version) as made:
-            write_json(made / GONE, gone)
-            write_json(made / "manifest.json", manifest)
+        if not is_there(self._folder, manifest):  # what is there is the same, and may be in use
+            shutil.rmtree(self._folder / version, ignore_errors=True)
+            with folder_atomically(self._folder / version) as made:
+                write_json(made / GONE, gone)
+                write_json(made / "manifest.json", manifest)
         before = self._catalog.active(KIND)
         self._catalog.add_artefact(KIND, version, manifest, activate=self._activate)
         clear(self._folder, [manifest, before.manifest if before is not None else {}])
@@ -134,9 +138,15 @@ class Maker:
         return None
 
     def _beside(self, manifest: Mapping[str, Any]) -> float:
-        """The larger of what lies beside the base part and of what is gone, as a share of the base part."""
-        base, *later = (self._size(part) for part in manifest["parts"]["dense"])
-        return max(sum(later), int(manifest["gone"])) / base
+        """What lies beside the base part or is gone, as a share of the base part, in the channel where that is most.
+
+        Never 0 with words that were copied from an earlier part: what was deleted may still be in their segments.
+        """
+        parts = manifest["parts"]
+        sizes = [[self._size(part) for part in parts[name]] for name in ("dense", "questions") if parts[name]]
+        copied = told_of(self._folder, parts["words"][0]).get("copied", True)
+        gone = int(manifest["gone"]) / sizes[0][0]
+        return max(gone, 1e-9 if copied else 0.0, *(sum(later) / base for base, *later in sizes))
 
     def _size(self, part: str) -> int:
         return int(told_of(self._folder, part)["vectors"])
@@ -202,9 +212,9 @@ class Maker:
         store.save()
         store.close()
 
-    def _words(self, last: Mapping[str, Any], share: float) -> str:
-        """The part that holds the chunks' words: a copy of the last one with what has changed since."""
-        further = share > 0 and last.get("analysis") == ANALYSIS
+    def _words(self, last: Mapping[str, Any]) -> str:
+        """The part that holds the chunks' words: a copy of the last one, if any, with what has changed since."""
+        further = last.get("analysis") == ANALYSIS
         named: Sequence[str] = last["parts"]["words"] if further else ()
         part = content_hash("words", ANALYSIS, self._hashes[0], *named)[:16]
         before = part_folder(self._folder, named[0]) if named else None
@@ -221,7 +231,8 @@ class Maker:
             self._progress.start("indexing (words)", len(new))
             write_words(target, self._entries(new), held - wanted, before)
 
-        make_part(self._folder, part, self._settings, {"channel": "words", "chunks": len(self._chunks)}, fill)
+        told = {"channel": "words", "chunks": len(self._chunks), "copied": bool(named)}
+        make_part(self._folder, part, self._settings, told, fill)
         return part
 
     def _entries(self, ids: Sequence[str]) -> Iterable[Entry]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fieldguide import align
+from fieldguide.errors import NotReady
 from fieldguide.models.base import Embedder, Vectors
 from fieldguide.types import Chunk, QAPair, ScoredChunk, content_hash
 from tuning.examples import holds_evidence
@@ -65,6 +66,12 @@ class Mining:
             parts += [item.pair.question, item.positive.id, str(len(item.negatives))]
             parts += [chunk.id for chunk in item.negatives]
         return content_hash(*parts)
+
+
+def require_trainable(mining: Mining) -> None:
+    """Raises NotReady without anything to train on."""
+    if not mining.trainable:
+        raise NotReady("There are no question-answer pairs with hard negatives to train on; run `fieldguide qa` first.")
 
 
 def left_out(mining: Mining) -> dict[str, int]:

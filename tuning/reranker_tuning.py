@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fieldguide import __version__
-from fieldguide.errors import ModelError, NotReady
+from fieldguide.errors import ModelError
 from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.models.weights import pick_device, quiet, safetensors_hash
 from fieldguide.types import Progress, ScoredChunk, content_hash
 from retrieval.rescore import to_unit
-from tuning.mining import Mining, left_out
+from tuning.mining import Mining, left_out, require_trainable
 from tuning.ranking import MAIN, compare_retrievers, figures
 from tuning.tuned_model import TunedModel, run_trainer, trained_before, without_bars, write_model
 
@@ -40,6 +40,10 @@ class RerankerTuning:
     weights: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
     minutes: float = 0.0
     seed: int = 0
+
+    def steps(self, rows: int) -> int:
+        """Of the optimiser, over so many rows in all epochs."""
+        return -(-rows // self.batch_size) * self.epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,7 @@ def tune_reranker(
     Raises NotReady without anything to train on, ModelError if ``base`` cannot be loaded, KeyboardInterrupt when
     ``stopped``.
     """
-    if not train.trainable:
-        raise NotReady("There are no question-answer pairs with hard negatives to train on; run `fieldguide qa` first.")
+    require_trainable(train)
     dev_hash = content_hash(*(part for item in dev for part in (item.question, *(h.chunk.id for h in item.candidates))))
     key = content_hash(safetensors_hash(base), train.hash, dev_hash, repr(asdict(settings)))
     done = trained_before(folder, key)
@@ -165,8 +168,15 @@ def train_cross_encoder(
             seed=settings.seed, data_seed=settings.seed, dataloader_pin_memory=gpu,
         )  # fmt: skip
         trainer = CrossEncoderTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=loss)
-        steps = -(-len(rows) // settings.batch_size) * settings.epochs
-        run_trainer(trainer, "training the reranker", steps, progress, stopped, after_epoch, settings.minutes)
+        run_trainer(
+            trainer,
+            "training the reranker",
+            settings.steps(len(rows)),
+            progress,
+            stopped,
+            after_epoch,
+            settings.minutes,
+        )
 
 
 def score(model: Any, items: Sequence[Ranked], progress: Progress) -> list[list[float]]:

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from fieldguide import __version__
-from fieldguide.errors import NotReady
 from fieldguide.models.sentence_transformer import SentenceTransformerEmbedder, bfloat16_on_cpu
 from fieldguide.models.weights import safetensors_hash
 from fieldguide.types import Chunk, Progress, content_hash
-from tuning.mining import Mined, Mining, left_out
+from tuning.mining import Mined, Mining, left_out, require_trainable
 from tuning.ranking import MAIN, compare_retrievers, figures
 from tuning.tuned_model import TunedModel, run_trainer, trained_before, without_bars, write_model
 
@@ -53,6 +52,10 @@ class RetrieverTuning:
     """Random passages among which the dev questions must find theirs, beside all gold and mined ones."""
     minutes: float = 0.0
     seed: int = 0
+
+    def steps(self, rows: int) -> int:
+        """Of the optimiser, over so many rows in all epochs."""
+        return -(-rows // self.batch_size) * self.epochs
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,7 @@ def tune_retriever(
     Raises NotReady without anything to train on, ModelError if ``base`` cannot be loaded, KeyboardInterrupt when
     ``stopped``.
     """
-    if not train.trainable:
-        raise NotReady("There are no question-answer pairs with hard negatives to train on; run `fieldguide qa` first.")
+    require_trainable(train)
     key = content_hash(safetensors_hash(base), train.hash, dev.hash, repr(teacher), repr(asdict(settings)))
     done = trained_before(folder, key)
     if done is not None:
@@ -215,7 +217,6 @@ def train_embedder(
         trainer = SentenceTransformerTrainer(
             model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=_loss(model, settings, teacher)
         )
-        steps = -(-len(rows) // settings.batch_size) * settings.epochs
         limits = [limit for limit in (settings.max_tokens, window) if limit]
         short = min(limits, default=None)
         model.max_seq_length = short
@@ -227,7 +228,15 @@ def train_embedder(
             return enough
 
         try:
-            run_trainer(trainer, "training the embedder", steps, progress, stopped, after_epoch_whole, settings.minutes)
+            run_trainer(
+                trainer,
+                "training the embedder",
+                settings.steps(len(rows)),
+                progress,
+                stopped,
+                after_epoch_whole,
+                settings.minutes,
+            )
         finally:
             model.max_seq_length = window
 

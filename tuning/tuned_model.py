@@ -78,6 +78,8 @@ def run_trainer(
             control.should_training_stop = after_epoch() or time.perf_counter() > end
             if stopped():  # while the dev questions were ranked
                 raise KeyboardInterrupt
+            if not control.should_training_stop and state.global_step < steps:
+                progress.start(label, steps, done=state.global_step)  # the dev questions may have had a step of theirs
             return control
 
     trainer.remove_callback(PrinterCallback)

@@ -34,6 +34,10 @@ Where = Annotated[
 User = Annotated[
     str | None, typer.Option("--user", help="Only documents that this user of the settings' [access] may see.")
 ]
+After = Annotated[
+    list[str] | None,
+    typer.Option("--after", help="What was asked before, if this question leans on it; may be repeated, oldest first."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 HERE = Path()
 
@@ -225,6 +229,7 @@ def ask(
     ] = False,
     where: Where = None,
     user: User = None,
+    after: After = None,
     k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
     order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
     as_json: Json = False,
@@ -235,8 +240,9 @@ def ask(
 
     flags = {"retrieval": {"k": k, "order": order}}
     with session("ask", workspace, as_json=as_json, flags=flags, write=False) as s:
+        asked = s.standalone(question, after or ())
         s.emit(
-            verbs.ask(s, question, rag=not no_rag, base=base, show_passages=show_passages, where=where or (), user=user)
+            verbs.ask(s, asked, rag=not no_rag, base=base, show_passages=show_passages, where=where or (), user=user)
         )
 
 
@@ -247,6 +253,7 @@ def search(
     k: Annotated[int | None, typer.Option("-k", "--k", help="Passages to show.")] = None,
     where: Where = None,
     user: User = None,
+    after: After = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show rank and score of each passage in every step, and the steps' times.")
     ] = False,
@@ -270,7 +277,7 @@ def search(
     steps = {"channels": channel, "rerank": rerank, "expand": expand}
     flags = {"retrieval": {"k": k, "neighbours": neighbours} | {name: given or None for name, given in steps.items()}}
     with session("search", workspace, as_json=as_json, flags=flags, write=False) as s:
-        s.emit(searching.search(s, query, where or (), user, explain))
+        s.emit(searching.search(s, s.standalone(query, after or ()), where or (), user, explain))
 
 
 Questions = Annotated[

@@ -153,6 +153,19 @@ class Session:
         tuned = self.catalog.active("cross-encoder")
         return self.tuned_folder(tuned) if tuned is not None and self.tuned_folder(tuned).exists() else None
 
+    def standalone(self, question: str, before: Sequence[str]) -> str:
+        """The question as it reads without those asked before; said if it changed. A larger generator than the bundled
+        one may rewrite it, else rules do."""
+        if not before:
+            return question
+        from retrieval.rewrite import standalone
+
+        able = self.settings.models.generator != "bundled"
+        asked = standalone(question, [(earlier, "") for earlier in before], self.generator if able else None)
+        if asked != question:
+            self.say(f"Asked as: {asked}")
+        return asked
+
     @cached_property
     def tools(self) -> Tools:
         """What single steps of retrieval need, each loaded when a step first uses it."""

@@ -1,10 +1,11 @@
-"""A tiny random Llama and LoRA adapters for it, written as files: real weights for tests, in a few milliseconds.
+"""A tiny random Llama, LoRA adapters for it, and a tiny random encoder, written as files: real weights for tests, in a few milliseconds.
 
 Their output is noise, but a deterministic one that every part of a real model's path produces.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,35 @@ def write_tiny_model(folder: Path, *, seed: int = 0, context_tokens: int = 512) 
         model = LlamaForCausalLM(config)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_tiny_encoder(folder: Path, words: Sequence[str], *, seed: int = 0, window: int = 32) -> Path:
+    """Write a random BERT (hidden 32, 2 layers) that knows these words, as an embedder; returns ``folder``."""
+    import tempfile
+
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    from fieldguide.models.weights import quiet
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=window, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        initializer_range=0.3,
+    )  # fmt: skip
+    fast: Any = BertTokenizerFast
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng(devices=[]), quiet():
+        part = Path(scratch)
+        (part / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+        torch.manual_seed(seed)
+        BertModel(config).save_pretrained(part / "bert")
+        fast(vocab=str(part / "vocab.txt"), model_max_length=window).save_pretrained(part / "bert")
+        modules: Any = [Transformer(str(part / "bert"), max_seq_length=window), Pooling(32, "mean")]
+        SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)
     return folder
 
 

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +152,17 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the progress bars and warnings of transformers and huggingface_hub, and put them back after."""
+    """Silence the progress bars and warnings of transformers, sentence-transformers and huggingface_hub, and put them
+    back after."""
     import huggingface_hub.utils as hub_module
     import transformers.utils.logging as logging_module
 
     hub: Any = hub_module
     logging: Any = logging_module
     level, bars, hub_bars = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.are_progress_bars_disabled()
+    sentences = getLogger("sentence_transformers")
+    sentences_level = sentences.level
+    sentences.setLevel("ERROR")
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if not hub_bars:
@@ -168,6 +173,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        sentences.setLevel(sentences_level)
         if bars:
             logging.enable_progress_bar()
         if not hub_bars:

@@ -87,6 +87,15 @@ def test_further_queries_are_told(run):
     ]  # fmt: skip
 
 
+def test_a_question_that_leans_on_an_earlier_one_is_asked_as_it_stands_alone(run):
+    before = "What was the registration of the Aerostar at Elyria?"
+    assert run("search", "And at Madill?", "--after", before).err.startswith(
+        "Asked as: What was the registration of the Aerostar at Madill?\n"
+    )
+    alone = "Which aircraft was damaged at Soledad?"
+    assert run("search", alone, "--after", before, "--json").json["query"] == alone
+
+
 def test_json_has_every_value(run, monkeypatch):
     monkeypatch.setenv("FIELDGUIDE_RETRIEVAL__FUSION", "rank")
     done = run("search", SENTENCE, "-k", "2", "--json")

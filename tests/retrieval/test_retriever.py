@@ -171,7 +171,7 @@ def test_contexts_are_shown_in_the_order_of_the_policy(retriever, order, shown):
 
 def test_a_chunk_that_is_gone_leaves_no_gap_in_the_ranks(retriever):
     found = retriever(without=("c1",)).retrieve(["east"], 3)[0]
-    assert [(passage.chunk.id, passage.rank) for passage in found] == [("c2", 1), ("c3", 2)]
+    assert [(passage.chunk.id, passage.rank) for passage in found] == [("c2", 1), ("c3", 2), ("c4", 3)]
 
 
 def test_recipe_changes_with_what_decides_a_context(retriever):

@@ -238,3 +238,16 @@ def test_quotes_around_a_rewritten_question_go():
     assert read_rewritten('"How many hours had John Smith flown?"', "How many hours had he flown?", PILOT) == (
         "How many hours had John Smith flown?"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "asked"),
+    [
+        ("What was the registration of the Aerostar?", "And at Madill?", None),
+        ("What was the Aerostar's registration?", "And at Madill?", None),
+        ("What was the Aerostar's registration?", "And of the Cessna?", "What was the Cessna's registration?"),
+        ("What happened at Elyria?", "And at Madill?", "What happened at Madill?"),
+    ],
+)
+def test_a_place_takes_no_things_place(before, question, asked):
+    assert standalone(question, [(before, "")]) == (asked or f"{before} {question}")

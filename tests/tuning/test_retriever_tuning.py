@@ -12,6 +12,7 @@ import pytest
 
 from fieldguide.errors import ModelError, NotReady
 from fieldguide.models.sentence_transformer import SentenceTransformerEmbedder
+from fieldguide.models.tiny import write_tiny_encoder
 from fieldguide.types import Chunk, QAPair, ScoredChunk, Silent, Span
 from retrieval.cross_encoder import CrossEncoderReranker
 from retrieval.query import Queries
@@ -27,25 +28,10 @@ FAST = RetrieverTuning(learning_rate=5e-3, epochs=4, batch_size=4, patience=4, p
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    torch.manual_seed(0)
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("tiny-encoder")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "of", "the", "is", *THINGS, *CODES]
-    (root / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        max_position_embeddings=32, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-        initializer_range=0.3,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(root / "bert")
-    BertTokenizerFast(vocab=str(root / "vocab.txt"), model_max_length=32).save_pretrained(root / "bert")
-    inner = Transformer(str(root / "bert"), max_seq_length=32)
-    SentenceTransformer(modules=[inner, Pooling(32, "mean")]).save(str(root / "model"))
-    return root / "model"
+    words = ["what", "of", "the", "is", *THINGS, *CODES]
+    return write_tiny_encoder(tmp_path_factory.mktemp("tiny-encoder") / "model", words)
 
 
 CHUNKS = [Chunk(f"c{n}", f"d{n // 2}", (Span(1, 0, 9),), f"{code} is {code}", (), "") for n, code in enumerate(CODES)]
