@@ -79,7 +79,10 @@ def build_index(
 
 
 def purge_index(catalog: Catalog, folder: Path, left_out: Collection[str] = ()) -> None:
-    """Forget every vector of what is in no chunk any more: earlier versions go, and the cache is cut down."""
+    """Forget what is in no chunk any more: earlier versions go, and the cache is cut down.
+
+    The version in use stays as it is; ``build_index`` with ``merge``, before, leaves nothing in its parts either.
+    """
     chunks = catalog.chunk_ids(left_out)
     if not chunks:
         catalog.deactivate(KIND)

@@ -62,8 +62,14 @@ def is_there(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def gone_ids(folder: Path, manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Ids that the version's parts hold and that count as deleted."""
-    return frozenset(json.loads((folder / manifest["id"] / GONE).read_text("utf-8")))
+    """Ids that the version's parts hold and that count as deleted. Raises IndexMismatch if the file is damaged."""
+    version = folder / manifest["id"]
+    try:
+        return frozenset(json.loads((version / GONE).read_text("utf-8")))
+    except ValueError:
+        raise IndexMismatch(
+            f"{version / GONE} is damaged; delete {version} and run `fieldguide index` to build the index anew."
+        ) from None
 
 
 def open_index(catalog: Catalog, folder: Path, embedder: Embedder, artefact: str | None = None) -> Index:

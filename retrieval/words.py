@@ -247,11 +247,12 @@ def _key(name: str) -> int:
 
 
 def _mirror(folder: Path, into: Path, link: Callable[[Path, Path], None]) -> None:
-    """Another folder with the same index: links to the files, copies of those that tantivy rewrites, no locks."""
+    """Another folder with the same index: links to the files, copies of those that tantivy rewrites; no locks, and
+    nothing that others keep in the folder, such as the mark that it is whole."""
     if not folder.is_dir():
         raise _damaged(folder)
     for file in folder.iterdir():
-        if file.suffix != ".lock":
+        if file.name in _REWRITTEN or file.suffix not in (".lock", ".json"):
             try:
                 (shutil.copyfile if file.name in _REWRITTEN else link)(file.resolve(), into / file.name)
             except OSError:  # a disk without links, or another disk

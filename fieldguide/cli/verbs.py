@@ -164,6 +164,7 @@ def ask(
         raise FieldguideError(
             "--no-rag answers from what the model has learned, which cannot be kept from a user: leave out --user."
         )
+    question = question.encode("utf-8", "replace").decode("utf-8")  # bytes that are no UTF-8 come as lone surrogates
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
     documents = {document.id: document for document in s.catalog.documents()}

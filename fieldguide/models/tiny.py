@@ -1,4 +1,4 @@
-"""A tiny random Llama, LoRA adapters for it, and a tiny random encoder, written as files: real weights for tests, in a few milliseconds.
+"""A tiny random Llama, LoRA adapters for it and a tiny random encoder, written as files: real weights for tests.
 
 Their output is noise, but a deterministic one that every part of a real model's path produces.
 """

@@ -145,7 +145,7 @@ def test_status_of_a_fresh_workspace(cli, fresh):
     assert done.json == {
         "workspace": str(fresh), "documents": 0, "pages": 0, "chunks": 0, "pairs": 0,
         "splits": {"train": 0, "dev": 0, "test": 0}, "stale": [], "not_read": {}, "index": None, "adapter": None,
-        "writable": True, "next": "fieldguide ingest FOLDER_OF_PDFS",
+        "embedder": None, "cross_encoder": None, "writable": True, "next": "fieldguide ingest FOLDER_OF_PDFS",
     }  # fmt: skip
     assert "Next: fieldguide ingest FOLDER_OF_PDFS" in done.err
 
