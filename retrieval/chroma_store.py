@@ -59,8 +59,11 @@ class ChromaStore:
                 "to build the index anew."
             ) from None
         except InternalError as error:
-            if "readonly" not in str(error):
-                raise
+            if "readonly" not in str(error):  # the folder went, or is damaged
+                raise IndexMismatch(
+                    f"Chroma cannot read {folder} ({error}); delete it and run `fieldguide index` to build the index "
+                    "anew."
+                ) from None
             raise WorkspaceError(
                 f"{folder} is read-only, and Chroma can only open what it can write; copy the workspace to a disk "
                 'that can be written, or build the index with index.store = "faiss".'
