@@ -5,9 +5,9 @@ Knows no library. ``retrieval.retriever`` puts the steps together.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -27,14 +27,19 @@ class Queries:
         # bytes that are no UTF-8 come from a command line as lone surrogates, which no tokenizer takes
         self.texts = tuple(text.encode("utf-8", "replace").decode("utf-8") for text in texts)
         self._embedder = embedder
+        self._lock = threading.Lock()  # channels that search at the same time share the vectors
+        self._vectors: Vectors | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    @cached_property
+    @property
     def vectors(self) -> Vectors:
         """Unit vectors of shape (len(texts), dimension)."""
-        return self._embedder.embed(self.texts)
+        with self._lock:
+            if self._vectors is None:
+                self._vectors = self._embedder.embed(self.texts)
+            return self._vectors
 
 
 class Channel(Protocol):

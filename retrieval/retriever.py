@@ -7,7 +7,9 @@ on what it found.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -200,15 +202,24 @@ class HybridRetriever:
         return asked
 
     def _hits(self, asked: Sequence[Sequence[str]], depth: int, clock: Clock) -> list[dict[str, Hits]]:
-        """What each channel found for each query: "dense" for the query itself, "dense+1" for its first further one."""
+        """What each channel found for each query: "dense" for the query itself, "dense+1" for its first further one.
+
+        The channels search at the same time: words are found while the query is being embedded.
+        """
         queries = Queries([text for texts in asked for text in texts], self._embedder)
         hits: list[dict[str, Hits]] = [{} for _ in asked]
         owners = [(number, n) for number, texts in enumerate(asked) for n in range(len(texts))]
-        for channel in self._channels:
-            found = channel.search(queries, depth, self._scope.among)
+
+        def search(channel: Channel) -> tuple[list[Hits], float]:
+            began = time.perf_counter()
+            return channel.search(queries, depth, self._scope.among), time.perf_counter() - began
+
+        with ThreadPoolExecutor(len(self._channels)) as pool:
+            searched = list(pool.map(search, self._channels))
+        for channel, (found, seconds) in zip(self._channels, searched, strict=True):
             for (number, n), of_query in zip(owners, found, strict=True):
                 hits[number][f"{channel.name}+{n}" if n else channel.name] = of_query
-            clock.stop(channel.name, found)
+            clock.stop(channel.name, found, seconds)
         return hits
 
     def _fused(self, hits: Mapping[str, Hits]) -> Hits:

@@ -55,9 +55,10 @@ class Clock:
         self._last = time.perf_counter()
         self._stops: list[tuple[str, float, list[int]]] = []
 
-    def stop(self, name: str, lists: Sequence[Sequence[Any]]) -> None:
+    def stop(self, name: str, lists: Sequence[Sequence[Any]], seconds: float | None = None) -> None:
+        """A step has ended, begun where the last one ended, or with seconds of its own if it ran beside others."""
         now = time.perf_counter()
-        self._stops.append((name, now - self._last, [len(one) for one in lists]))
+        self._stops.append((name, now - self._last if seconds is None else seconds, [len(one) for one in lists]))
         self._last = now
 
     def steps(self, number: int) -> list[Step]:
