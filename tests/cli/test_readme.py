@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from fieldguide.cli.main import app
+from fieldguide.models.tiny import write_tiny_encoder
 from fieldguide.settings import Settings, names
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,8 @@ def test_every_command_runs(cli, configure, model, reports, tmp_path, monkeypatc
         for n in range(7)
     ]
     root = tmp_path / "shelf"
-    configure(root, model)
+    encoder = write_tiny_encoder(tmp_path / "encoder", ["airplane", "pilot", "fuel", "wind", "hours"], window=256)
+    configure(root, model, models={"embedder": str(encoder), "dtype": "float32"})
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
     ran = []
     for found in sorted(IN_BLOCKS, key=lambda found: bool(found[1])):
@@ -109,6 +111,8 @@ def test_every_command_runs(cli, configure, model, reports, tmp_path, monkeypatc
             if option in arguments:
                 arguments[arguments.index(option) + 1] = value
         arguments += {"auto": ["--minutes", "0.05"], "tune-context": ["--max-questions", "2", "-k", "2"]}.get(verb, [])
+        if "--retriever" in arguments:
+            arguments += ["--minutes", "0.05"]
         if verb not in ("doctor", "init") and "-w" not in arguments and "--workspace" not in arguments:
             arguments += ["-w", str(root)]
         done = cli(*arguments)
