@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fieldguide.errors import ModelError, NotReady
-from fieldguide.models.weights import pick_device, quiet, resolve, safetensors_hash
+from fieldguide.models.weights import pick_device, quiet, refuse_code, resolve, safetensors_hash
 from fieldguide.types import ScoredChunk
 from retrieval.query import Queries, Tools
 from retrieval.rescore import Scores, rescored, to_unit
@@ -112,7 +112,7 @@ def _load(folder: Path, name: str, device: str, weights: str) -> Any:
     """The model, loaded once for retrievers that differ in other settings; ``weights`` is the hash of its files."""
     from sentence_transformers import CrossEncoder
 
-    _refuse_code(folder)
+    refuse_code(folder, "cross-encoder")
     try:
         with quiet():
             model: Any = CrossEncoder(
@@ -131,19 +131,3 @@ def _load(folder: Path, name: str, device: str, weights: str) -> Any:
             "name one that was trained for ranking."
         )
     return model
-
-
-def _refuse_code(folder: Path) -> None:
-    """Raises ModelError if modules.json names a class from outside sentence-transformers."""
-    modules = folder / "modules.json"
-    if not modules.exists():
-        return
-    try:
-        kinds = [str(entry["type"]) for entry in json.loads(modules.read_text("utf-8"))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{modules} is not a list of sentence-transformers modules.") from error
-    foreign = [kind for kind in kinds if not kind.startswith("sentence_transformers.")]
-    if foreign:
-        raise ModelError(
-            f"The cross-encoder at {folder} wants to run code of its own ({foreign[0]}), which is refused."
-        )

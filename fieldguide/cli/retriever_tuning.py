@@ -137,8 +137,7 @@ def _weights(s: Session) -> Path:
     """The folder of the embedder that training begins with. Raises what makes training impossible, before any work."""
     from fieldguide.models import find_embedder
 
-    folder = s.settings.models.folder
-    base = find_embedder(s.settings.models.embedder, folder=Path(folder).expanduser() if folder else None, say=s.say)
+    base = find_embedder(s.settings.models.embedder, folder=s.offline_folder, say=s.say)
     if not s.catalog.pairs("train"):
         raise NotReady("There are no question-answer pairs to train on; run `fieldguide qa` first.")
     return base

@@ -71,10 +71,14 @@ class Session:
         if self.as_json:
             print_json(result)
 
+    @property
+    def offline_folder(self) -> Path | None:
+        """The folder of weights for machines without a network, if the settings name one."""
+        folder = self.settings.models.folder
+        return Path(folder).expanduser() if folder else None
+
     def _model_options(self) -> dict[str, Any]:
-        models = self.settings.models
-        folder = Path(models.folder).expanduser() if models.folder else None
-        return {"folder": folder, "device": models.device, "say": self.say}
+        return {"folder": self.offline_folder, "device": self.settings.models.device, "say": self.say}
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -171,9 +175,8 @@ class Session:
         """What single steps of retrieval need, each loaded when a step first uses it."""
         from retrieval.query import Tools
 
-        models = self.settings.models
-        folder = Path(models.folder).expanduser() if models.folder else None
-        return Tools(lambda: self.generator, self.adapter, self.cross_encoder, folder, models.device)
+        device = self.settings.models.device
+        return Tools(lambda: self.generator, self.adapter, self.cross_encoder, self.offline_folder, device)
 
     def adapter(self) -> str | None:
         """The id, in the generator, of the adapter in use, None where there is none."""

@@ -6,7 +6,6 @@ PROBES at each load. So an index made by one can be searched with another, and t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ import numpy as np
 
 from fieldguide.errors import ModelError
 from fieldguide.models.base import Vectors
-from fieldguide.models.weights import pick_device, quiet, safetensors_hash
+from fieldguide.models.weights import pick_device, quiet, refuse_code, safetensors_hash
 
 NEAR = 0.99
 PROBES = (
@@ -37,7 +36,7 @@ class SentenceTransformerEmbedder:
 
         Raises ModelError if the folder's model cannot be loaded or would run code of its own.
         """
-        _refuse_code(folder)
+        refuse_code(folder, "embedder")
         self.model = _load(folder, name, device)
         tokenizer = self.model.tokenizer
         self.window = int(self.model.max_seq_length or min(int(tokenizer.model_max_length), _positions(self.model)))
@@ -117,17 +116,3 @@ def _load(folder: Path, name: str, device: str) -> Any:
 def _positions(model: Any) -> int:
     config = getattr(model[0], "config", None) or getattr(getattr(model[0], "auto_model", None), "config", None)
     return int(getattr(config, "max_position_embeddings", 512))
-
-
-def _refuse_code(folder: Path) -> None:
-    """Raises ModelError if modules.json names a class from outside sentence-transformers."""
-    modules = folder / "modules.json"
-    if not modules.exists():
-        return
-    try:
-        types = [str(entry["type"]) for entry in json.loads(modules.read_text("utf-8"))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{modules} is not a list of sentence-transformers modules.") from error
-    foreign = [name for name in types if not name.startswith("sentence_transformers.")]
-    if foreign:
-        raise ModelError(f"The embedder at {folder} wants to run code of its own ({foreign[0]}), which is refused.")

@@ -34,6 +34,20 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "fieldguide"
 
 
+def refuse_code(folder: Path, what: str) -> None:
+    """Raises ModelError if the modules.json of this ``what`` names a class from outside sentence-transformers."""
+    modules = folder / "modules.json"
+    if not modules.exists():
+        return
+    try:
+        kinds = [str(entry["type"]) for entry in json.loads(modules.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{modules} is not a list of sentence-transformers modules.") from error
+    foreign = [kind for kind in kinds if not kind.startswith("sentence_transformers.")]
+    if foreign:
+        raise ModelError(f"The {what} at {folder} wants to run code of its own ({foreign[0]}), which is refused.")
+
+
 def safetensors_hash(folder: Path) -> str:
     """SHA-256 of the folder's safetensors: of the file itself if it is one, else over names and hashes.
 
