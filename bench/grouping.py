@@ -26,8 +26,8 @@ from fieldguide.settings import Index, Settings
 from fieldguide.types import Silent
 from fieldguide.workspace import init_workspace
 from ingest.pipeline import ingest_files
-from ingest.questions import make_pairs
-from ingest.rules import RuleSource
+from ingest.qa.questions import make_pairs
+from ingest.qa.rules import RuleSource
 from retrieval.build import build_index
 from retrieval.retriever import HybridRetriever
 from tuning.examples import Example, build_examples, choose

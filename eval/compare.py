@@ -101,7 +101,9 @@ def compare(
     differences = list(_differences(questions, scored, settings))
     kind, sentence = verdict(differences, rows)
     splits = catalog.splits()
-    group_of = [_GROUPS.get(str(splits.get(q.document or "")), "documents not in the splits") for q in questions]
+    group_of = [
+        q.group or _GROUPS.get(str(splits.get(q.document or "")), "documents not in the splits") for q in questions
+    ]
     return {
         "title": "Does retrieval, tuning or both pay off?",
         "created": datetime.now().isoformat(" ", "seconds"),

@@ -18,7 +18,10 @@ from fieldguide.types import Document, QAPair, content_hash
 
 @dataclass(frozen=True, slots=True)
 class TestQuestion:
-    """A question with its reference answers and, if known, the document and the pages where the answer stands."""
+    """A question with its reference answers and, if known, the document and the pages where the answer stands.
+
+    ``group`` is the generated pair's (``QAPair.group``), "" for a question of a user's file.
+    """
 
     __test__ = False
 
@@ -28,6 +31,7 @@ class TestQuestion:
     document: str | None
     pages: tuple[int, ...]
     kind: str
+    group: str = ""
 
 
 class _Row(BaseModel):
@@ -94,7 +98,7 @@ def from_pairs(pairs: Sequence[QAPair]) -> list[TestQuestion]:
     return [
         TestQuestion(
             p.id, p.question, (p.answer,), p.document,
-            tuple(dict.fromkeys(s.page for e in p.evidence for s in e.spans)), p.kind,
+            tuple(dict.fromkeys(s.page for e in p.evidence for s in e.spans)), p.kind, p.group,
         )
         for p in pairs
     ]  # fmt: skip

@@ -188,22 +188,24 @@ def render(report: Mapping[str, Any], folder: Path) -> Path:
 
     ``report`` is a ``Report``. The file is complete or not there: it is written beside and renamed.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        arm=_arm, points=_points, interval=_interval, signed=_signed, pages=_pages, flat=_flat, csp_hash=_csp_hash
-    )
-    page = environment.get_template("report.html.j2").render(_view(_printable(report)))
+    environment = page_environment()
+    environment.filters.update(arm=_arm, points=_points, interval=_interval, signed=_signed, pages=_pages, flat=_flat)
+    page = environment.get_template("report.html.j2").render(_view(printable(report)))
     path = folder / "report.html"
     write_atomically(path, page)
     return path
+
+
+def page_environment() -> Any:
+    """The jinja environment of report pages: everything is escaped, and nothing may be missing."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(csp_hash=_csp_hash)
+    return environment
 
 
 def _view(report: Any) -> dict[str, Any]:
@@ -407,7 +409,7 @@ def _plain_text(value: Any) -> str:
     return str(value)
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """The same with plain line ends, and with a mark in the place of what a page cannot or should not carry.
 
     Control characters, halves of surrogate pairs, and the overrides of writing direction, which could make a hostile
@@ -416,9 +418,9 @@ def _printable(value: Any) -> Any:
     if isinstance(value, str):
         return _UNPRINTABLE.sub("\ufffd", _BREAKS.sub("\n", value))
     if isinstance(value, Mapping):
-        return {_printable(key): _printable(inner) for key, inner in value.items()}
+        return {printable(key): printable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(inner) for inner in value]
+        return [printable(inner) for inner in value]
     return value
 
 

@@ -285,10 +285,12 @@ class Catalog:
                         c.execute(delete(record).where(record.c.chunk.in_(asked)))
                 for table in (schema.pages, schema.chunks, schema.facets, schema.pairs, schema.files):
                     c.execute(delete(table).where(table.c.document == document))
+                c.execute(delete(schema.pairs).where(schema.pairs.c.body.contains(document)))  # evidence of several
                 r = schema.relations.c
                 c.execute(delete(schema.relations).where(or_(r.document == document, r.other == document)))
                 c.execute(delete(schema.documents).where(schema.documents.c.id == document))
             c.execute(delete(schema.answers))
+            c.execute(delete(schema.rejections).where(schema.rejections.c.chunk == ""))  # these may quote any document
             for row in c.execute(select(schema.artefacts)).all():
                 manifest = json.loads(row.manifest)
                 gone = sorted(set(manifest.get("documents", ())) & set(ids))
@@ -404,15 +406,51 @@ class Catalog:
                 c.execute(insert(schema.rejections).values(chunk=chunk, source=source, reason=reason, detail=detail))
             put(c, schema.drafted, {"chunk": chunk, "source": source, "kept": kept})
 
-    def pairs(self, split: str | None = None, document: str | None = None) -> list[QAPair]:
-        """All pairs, or those of one split or document, in the order of their ids."""
+    def replace_pairs(self, source: str, pairs: Iterable[QAPair], rejections: Iterable[tuple[str, str]]) -> None:
+        """These pairs and rejections in place of all of the origin ``source``, but for those that a person judged."""
+        with self._engine.begin() as c:
+            for row in c.execute(select(schema.pairs.c.id, schema.pairs.c.body)).all():
+                body = json.loads(row.body)
+                if body["origin"] == source and not body.get("author"):
+                    c.execute(delete(schema.pairs).where(schema.pairs.c.id == row.id))
+            c.execute(delete(schema.rejections).where(schema.rejections.c.source == source))
+            judged = set(c.execute(select(schema.pairs.c.id)).scalars())
+            for pair in pairs:
+                if pair.id not in judged:
+                    put(c, schema.pairs, pair_row(pair))
+            rows = [{"chunk": "", "source": source, "reason": r, "detail": d} for r, d in rejections]
+            if rows:
+                c.execute(insert(schema.rejections), rows)
+
+    def put_pairs(self, pairs: Iterable[QAPair]) -> None:
+        """New pairs, and pairs that changed in anything but their id, all or nothing."""
+        with self._engine.begin() as c:
+            for pair in pairs:
+                put(c, schema.pairs, pair_row(pair))
+
+    def reject_pairs(self, source: str, pairs: Iterable[tuple[QAPair, str]]) -> None:
+        """Take pairs out, each with its reason, as if ``source`` had never let them pass; all or nothing."""
+        with self._engine.begin() as c:
+            for pair, reason in pairs:
+                c.execute(delete(schema.pairs).where(schema.pairs.c.id == pair.id))
+                detail = f"{pair.question} | {pair.answer}"
+                row = {"chunk": pair.chunk, "source": source, "reason": reason, "detail": detail}
+                c.execute(insert(schema.rejections).values(**row))
+
+    def pairs(self, split: str | None = None, document: str | None = None, *, every: bool = False) -> list[QAPair]:
+        """Pairs of all splits and documents, or of one, in the order of their ids.
+
+        Those that can be asked as they stand and answered; with ``every`` also unanswerable questions, follow-ups, and
+        what a person rejected.
+        """
         query = select(schema.pairs.c.body).order_by(schema.pairs.c.id)
         if split is not None:
             query = query.where(schema.pairs.c.split == split)
         if document is not None:
             query = query.where(schema.pairs.c.document == document)
         with self._engine.connect() as c:
-            return [pair_of(json.loads(body)) for body in c.execute(query).scalars()]
+            found = [pair_of(json.loads(body)) for body in c.execute(query).scalars()]
+        return found if every else [p for p in found if p.answerable and not p.after and p.verdict != "rejected"]
 
     def rejections(self) -> dict[tuple[str, str], int]:
         """How many drafts were rejected, by (source id, reason)."""

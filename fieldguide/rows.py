@@ -45,4 +45,4 @@ def pair_of(body: dict[str, Any]) -> QAPair:
     evidence = tuple(
         Evidence(e["document"], tuple(Span(**s) for s in e["spans"]), e["quote"]) for e in body["evidence"]
     )
-    return QAPair(**(body | {"evidence": evidence}))
+    return QAPair(**(body | {"evidence": evidence, "after": tuple(body.get("after", ()))}))

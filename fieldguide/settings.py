@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from fieldguide.errors import SettingsError
+from fieldguide.types import Kind
 
 
 class _Section(BaseModel):
@@ -30,7 +31,13 @@ class Models(_Section):
     """Which models, from where."""
 
     embedder: str = Field("bundled", description='"bundled", a hub name, or a folder of a sentence-transformers model')
-    generator: str = Field("bundled", description='"bundled", a hub name, a folder of safetensors, or one .gguf file')
+    generator: str = Field(
+        "bundled", description='"bundled", a hub name, a folder, a .gguf file, or "remote:PROVIDER:MODEL"'
+    )
+    url: str = Field("", description="address of a remote generator's server, where it is not the provider's own")
+    concurrency: int = Field(4, ge=1, le=256, description="requests to a remote generator at a time")
+    price_input: float = Field(0.0, ge=0, description="price of a million tokens sent, where the provider tells none")
+    price_output: float = Field(0.0, ge=0, description="price of a million tokens received")
     tuned: bool = Field(True, description="use the embedder that `tune --retriever` made from this one, if any")
     folder: str = Field("", description="folder that holds the weights, for machines without any network")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
@@ -106,11 +113,34 @@ class Index(_Section):
 class Questions(_Section):
     """Question-answer pairs made from the chunks."""
 
-    sources: tuple[Literal["rules", "model"], ...] = Field(
-        ("rules", "model"), description="who writes them: patterns, the generator, or both"
+    sources: tuple[Literal["auto", "rules", "adapter", "model"], ...] = Field(
+        ("auto",),
+        description="who writes them: rules; a question adapter on the generator; the generator by prompts; auto: "
+        "rules and, with the bundled generator, its question adapter, else the prompts",
+    )
+    mix: dict[str, float] = Field(
+        default_factory=dict, description='wanted share of a kind against the others (1 each): cause = 2, "yes/no" = 0'
     )
     per_chunk: int = Field(8, ge=1, le=50, description="at most so many pairs from one chunk and source")
     model_chunks: int = Field(0, ge=0, description="ask the generator about at most so many chunks; 0 = all")
+    answers: Literal["together", "retrieved"] = Field(
+        "together", description="the generator answers as it asks; or asks only, and answers from retrieved passages"
+    )
+    adapter: str = Field("", description="folder of a question adapter; empty: the one of the bundled model")
+    prompts: str = Field("", description="folder with prompts of your own; `fieldguide qa prompts` writes them there")
+    round_trip: float = Field(
+        0.5, ge=0, le=1, description="least agreement of a reader with the answer, for pairs by a model; 0 = off"
+    )
+    dependency: bool = Field(True, description="leave out what the reader answers without the passage")
+    confidence: Literal["off", "auto"] = Field(
+        "off", description="auto: also drop pairs below a confidence (CLEAR) that is chosen on the dev pairs"
+    )
+    alike: float = Field(0.95, gt=0, le=1, description="cosine of two questions about one thing that makes them one")
+    phrasings: int = Field(1, ge=1, le=5, description="wordings in which one thing may be asked for training")
+    budget_tokens: int = Field(0, ge=0, description="stop after so many tokens of a remote generator; 0 = no limit")
+    budget_money: float = Field(0.0, ge=0, description="stop after so much money of a remote generator; 0 = no limit")
+    seen_share: float = Field(0.1, ge=0, lt=1, description="share of trained facts that are tested in other words")
+    held_out_share: float = Field(0.1, ge=0, lt=1, description="share of a training document's facts that only test")
     dev_share: float = Field(0.15, ge=0, lt=1, description="share of documents whose pairs choose and stop the tuning")
     test_share: float = Field(0.15, ge=0, lt=1, description="share of documents whose pairs only test")
     seed: int = Field(0, ge=0, description="decides splits and phrasings")
@@ -120,6 +150,16 @@ class Questions(_Section):
     def _one_source(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("name at least one source")
+        return value
+
+    @field_validator("mix")
+    @classmethod
+    def _kinds_known(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if name not in get_args(Kind):
+                raise ValueError(f"there is no kind {name!r}; known are {', '.join(get_args(Kind))}")
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"the share of {name} must be 0 or more, and finite")
         return value
 
     @field_validator("test_share")

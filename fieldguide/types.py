@@ -135,11 +135,26 @@ class Evidence:
     quote: str
 
 
+Kind = Literal[
+    "fact", "definition", "quantity", "date", "list", "comparison", "procedure", "cause", "table lookup", "yes/no",
+    "multi-hop", "unanswerable", "follow-up",
+]  # fmt: skip
+"""What a question asks for; the last three are made from pairs that are there already."""
+
+Level = Literal["explicit fact", "implicit fact", "interpretable rationale", "hidden rationale"]
+"""What has to be done to answer (Zhao et al. 2024, "Retrieval Augmented Generation (RAG) and Beyond", section 2):
+read it off one place; join several; follow a rationale that the documents give; find one that they do not spell out."""
+
+
 @dataclass(frozen=True, slots=True)
 class QAPair:
     """A question with its answer, the evidence for it, and the split it belongs to.
 
-    ``origin`` names the source that wrote it ("rules", a generator's name, "written").
+    ``origin`` names the source that wrote it ("rules", a generator's name, "written"), ``author`` the person who
+    wrote, edited or judged it. ``kind`` and ``level`` are a ``Kind`` and a ``Level``. Not ``answerable``: the
+    documents do not hold the answer, which is "" then. ``after`` holds what was asked before, oldest first, where the
+    question leans on it. ``group`` tells test pairs apart: "facts seen" (another wording of a trained fact), "facts
+    held out", "same attribute, elsewhere". ``verdict`` is a person's: "accepted", "rejected" or "".
     """
 
     id: str
@@ -154,6 +169,10 @@ class QAPair:
     level: str = "explicit fact"
     answerable: bool = True
     scores: Mapping[str, float] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    group: str = ""
+    author: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)

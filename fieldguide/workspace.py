@@ -53,6 +53,10 @@ class Workspace:
         return self.state / "retrievers"
 
     @property
+    def test_sets_folder(self) -> Path:
+        return self.state / "testsets"
+
+    @property
     def runs_folder(self) -> Path:
         return self.state / "runs"
 

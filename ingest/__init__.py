@@ -1,1 +1,1 @@
-"""PDFs to documents, pages and chunks (``ingest.pipeline``); chunks to question-answer pairs (``ingest.questions``)."""
+"""PDFs to documents, pages and chunks (``ingest.pipeline``); chunks to pairs (``ingest.qa.questions``)."""

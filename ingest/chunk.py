@@ -15,7 +15,7 @@ from fieldguide.settings import Ingest
 from fieldguide.types import PAGE_BREAK, Chunk, Page, content_hash
 from ingest.chunk_pack import pack
 from ingest.chunk_units import CountTokens, Range, Text, Unit, body_units, cut_units
-from ingest.rule_forms import read_form
+from ingest.qa.rule_forms import read_form
 from ingest.splitters import split
 
 CHUNKER_VERSION = "3"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from fieldguide.align import lines, sentences
 from fieldguide.types import PAGE_BREAK, Block, BlockKind, Page, Span
-from ingest.rule_forms import is_label
+from ingest.qa.rule_forms import is_label
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Token counts of texts, in one fast call."""

@@ -190,7 +190,7 @@ class _Shelf:
     def _anchored(
         self, document: str, pages: Sequence[Page], chunks: Sequence[Chunk]
     ) -> tuple[list[QAPair], list[tuple[str, str]]]:
-        pairs = self._catalog.pairs(document=document)
+        pairs = self._catalog.pairs(document=document, every=True)
         if not pairs:
             return [], []
         kept, lost = stages.anchor_anew(pairs, self._catalog.pages(document), pages, chunks)

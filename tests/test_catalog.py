@@ -63,7 +63,7 @@ def test_everything_comes_back_as_it_was_stored(catalog, tmp_path):
     assert tuple(again.page("d1", page.number) for page in PAGES) == PAGES
     assert again.chunks() == again.chunks("d1") == list(CHUNKS)  # in reading order, not in that of their ids
     assert again.files() == {"/shelf/a.pdf": FILE}
-    assert again.pairs() == again.pairs("dev") == [PAIR]
+    assert again.pairs(every=True) == again.pairs("dev", every=True) == [PAIR]
     assert again.pairs("test") == []
     assert again.drafted() == {("a", "rules-1")}
     assert again.rejections() == {("rules-1", "too long"): 2}
@@ -94,7 +94,7 @@ def test_a_new_reading_replaces_the_old_one_and_keeps_the_split_and_pairs(catalo
         catalog.page("d1", 10)
     assert catalog.chunks() == [chunk]
     assert catalog.splits() == {"d1": "test"}
-    assert catalog.pairs() == [PAIR]
+    assert catalog.pairs(every=True) == [PAIR]
 
 
 def test_a_reading_that_fails_changes_nothing(catalog):
@@ -115,7 +115,7 @@ def test_a_pair_or_draft_stored_again_is_replaced(catalog):
     catalog.store_pairs("a", "rules-1", [PAIR], [])
     other = replace(PAIR, answer="other", split="train")
     catalog.store_pairs("a", "rules-1", [other], [])
-    assert catalog.pairs() == catalog.pairs("train") == [other]
+    assert catalog.pairs(every=True) == catalog.pairs("train", every=True) == [other]
     assert catalog.drafted() == {("a", "rules-1")}
 
 
@@ -125,9 +125,11 @@ def test_deleted_documents_go_with_all_made_from_them_and_mark_adapters(catalog)
         catalog, replace(DOCUMENT, id="d2"), pages=(), chunks=(Chunk("c2", "d2", (), "x"),),
         file=FileRecord("/shelf/b.pdf", "d2", 9, "read", ""),
     )  # fmt: skip
-    kept = replace(PAIR, id="p2", document="d2", chunk="c2")
+    kept = replace(PAIR, id="p2", document="d2", chunk="c2", evidence=())
+    joined = replace(PAIR, id="p3", document="d2", chunk="c2")  # its evidence lies in d1
     catalog.store_pairs("a", "rules-1", [PAIR], [("too long", "")])
     catalog.store_pairs("c2", "rules-1", [kept], [("vague", "")])
+    catalog.replace_pairs("derived", [joined], [("no name", "quotes d1")])
     catalog.relate("near duplicate of", [("d2", "d1", 0.95)])
     catalog.store_answer("k", {"text": "quotes d1"})
     catalog.add_artefact("adapter", "x", {"documents": ["d1", "d2"]}, activate=True)
@@ -142,7 +144,7 @@ def test_deleted_documents_go_with_all_made_from_them_and_mark_adapters(catalog)
     assert list(catalog.files()) == ["/shelf/b.pdf"]
     assert [d.id for d in catalog.documents()] == ["d2"]
     assert [c.id for c in catalog.chunks()] == ["c2"]
-    assert catalog.pairs() == [kept]
+    assert catalog.pairs(every=True) == [kept]
     assert catalog.drafted() == {("c2", "rules-1")}
     assert catalog.rejections() == {("rules-1", "vague"): 1}
 
@@ -181,7 +183,7 @@ def test_chunks_cut_anew_take_their_pairs_along(catalog):
     cut = Chunk("n", "d1", (Span(1, 0, 10),), "first page")
     catalog.store_chunks("d1", "chunked 2", [cut, CHUNKS[0]], [kept], [("p2", "Which wing? | first ✈")])
     assert catalog.chunks() == [cut, CHUNKS[0]]
-    assert catalog.pairs(document="d1") == [kept]
+    assert catalog.pairs(document="d1", every=True) == [kept]
     assert catalog.rejections() == {("re-anchoring", "evidence not found when read anew"): 1}
     assert {chunk for _, chunk, _, _ in catalog.facets("d1")} == {"", "z"}  # those of chunk a went with it
     assert catalog.readings()["d1"] == replace(READING, chunk_recipe="chunked 2", facet_recipe="")
@@ -370,3 +372,34 @@ def test_a_kill_in_the_middle_of_storing_leaves_whole_documents_only(tmp_path):
         assert catalog.counts() == {"documents": stored, "pages": 40 * stored, "chunks": 40 * stored, "pairs": 0}
         assert catalog.page(f"d{stored - 1}", 40).text == f"page 40 of d{stored - 1}"
         catalog.close()
+
+
+def test_pairs_that_can_be_asked_as_they_stand(catalog):
+    store(catalog)
+    plain = replace(PAIR, answerable=True)
+    others = [
+        replace(plain, id="p2", answerable=False, answer=""), replace(plain, id="p3", after=("Who flew?",)),
+        replace(plain, id="p4", verdict="rejected", author="Ann"),
+    ]  # fmt: skip
+    catalog.store_pairs("a", "rules-1", [plain, *others], [])
+    assert catalog.pairs() == [plain]
+    assert catalog.pairs(every=True) == [plain, *others]
+
+
+def test_derived_pairs_are_replaced_but_for_those_a_person_judged(catalog):
+    store(catalog)
+    old = replace(PAIR, id="p1", origin="derived")
+    judged = replace(PAIR, id="p2", origin="derived", author="Ann", verdict="accepted")
+    catalog.replace_pairs("derived", [old, judged], [("no name", "x")])
+    new, again = replace(old, id="p3"), replace(judged, author="", verdict="")
+    catalog.replace_pairs("derived", [new, again], [("too long", "y")])
+    assert catalog.pairs(every=True) == [judged, new]
+    assert catalog.rejections() == {("derived", "too long"): 1}
+
+
+def test_pairs_taken_out_are_counted(catalog):
+    store(catalog)
+    catalog.store_pairs("a", "rules-1", [PAIR], [])
+    catalog.reject_pairs("confidence", [(PAIR, "low confidence")])
+    assert catalog.pairs(every=True) == []
+    assert catalog.rejections() == {("confidence", "low confidence"): 1}

@@ -119,7 +119,11 @@ class Session:
     def generator(self) -> Generator:
         from fieldguide.models import load_generator
 
-        return load_generator(self.settings.models.generator, dtype=self.settings.models.dtype, **self._model_options())
+        models = self.settings.models
+        return load_generator(
+            models.generator, dtype=models.dtype, url=models.url, concurrency=models.concurrency,
+            price_input=models.price_input, price_output=models.price_output, **self._model_options(),
+        )  # fmt: skip
 
     @property
     def trainable(self) -> TransformersGenerator:

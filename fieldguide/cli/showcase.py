@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fieldguide.cli import shelving, verbs
+from fieldguide.cli import pairs, shelving, verbs
 from fieldguide.cli.session import Session, guarded, print_json, session
 from fieldguide.errors import FieldguideError
 
@@ -20,7 +20,7 @@ QUESTION = "How many hours in total had the pilot of the Aerostar at Elyria flow
 def settings(minutes: float) -> dict[str, dict[str, Any]]:
     """What the demo sets: everything else is the default."""
     return {
-        "questions": {"model_chunks": 8},
+        "questions": {"model_chunks": 24},
         "tuning": {"minutes": minutes, "dev_examples": 16},
         "compare": {"max_questions": 40},
     }
@@ -46,7 +46,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
         )
         steps: list[tuple[str, Callable[[Session], dict[str, Any]]]] = [
             ("ingest", lambda s: shelving.ingest(s, sorted(EXAMPLES.glob("*.pdf")), None, None)),
-            ("qa", verbs.questions),
+            ("qa", pairs.make),
             ("tune", verbs.tune),
             ("ask", lambda s: verbs.ask(s, QUESTION, rag=True, base=False, show_passages=False)),
             ("compare", lambda s: verbs.compare(s, EXAMPLES / "questions.jsonl")),

@@ -13,55 +13,21 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from fieldguide.cli.pairs import test_pairs
 from fieldguide.cli.session import Session
-from fieldguide.cli.shelving import bring_up_to_date
 from fieldguide.errors import FieldguideError
 
 if TYPE_CHECKING:
     from fieldguide.types import Answer, Document
 
 
-def questions(s: Session) -> dict[str, Any]:
-    """Make question-answer pairs from the chunks."""
-    from ingest.drafts import QuestionSource
-    from ingest.model_source import ModelSource
-    from ingest.questions import make_pairs
-    from ingest.rules import RuleSource
-
-    settings = s.settings.questions
-    sources: list[QuestionSource] = []
-    chunks = s.catalog.counts()["chunks"]
-    asked = min(chunks, settings.model_chunks or chunks) if "model" in settings.sources else 0
-    work = {"questions (rules)": (chunks, 200.0), "questions (model)": (asked, 0.3)}
-    s.announce(f"{chunks} chunks, {asked} of them for the model", work, 0.01 * chunks)
-    if "rules" in settings.sources:
-        sources.append(RuleSource(seed=settings.seed, per_chunk=settings.per_chunk))
-    if "model" in settings.sources:
-        sources.append(ModelSource(s.generator, settings.per_chunk, settings.seed))
-    report = make_pairs(s.catalog, sources, settings, settings.model_chunks, s.progress)
-    if "questions" in s.settings.retrieval.channels and s.catalog.counts()["chunks"]:
-        bring_up_to_date(s)
-    s.progress.finish()
-    table = Table("split", "pairs", title="Question-answer pairs", title_justify="left")
-    for split in ("train", "dev", "test"):
-        table.add_row(split, str(report.splits[split]))
-    s.console.print(table)
-    made = ", ".join(f"{n} from {source}" for source, n in report.kept.items()) or "none"
-    s.say(f"New pairs: {made}; {report.skipped_chunks} chunks had been asked about before.")
-    if report.rejected:
-        s.say("Rejected: " + ", ".join(f"{n} {reason}" for reason, n in report.rejected.most_common()))
-    s.say(f"They lie in {s.workspace.catalog_file}")
-    return {
-        "kept": dict(report.kept), "kinds": dict(report.kinds), "rejected": dict(report.rejected),
-        "splits": dict(report.splits), "skipped_chunks": report.skipped_chunks,
-    }  # fmt: skip
-
-
 def tune(s: Session) -> dict[str, Any]:
     """Train an adapter on the pairs."""
+    from ingest.qa.leaks import guard
     from tuning.train import tune as run
 
     settings = s.settings.tuning
+    guard(s.catalog.pairs(every=True), s.embedder, s.settings.questions.alike)
     pairs = len(s.catalog.pairs("train"))
     used = min(pairs, settings.max_examples or pairs)
     steps = math.ceil(used * settings.epochs / settings.batch_size)
@@ -234,13 +200,16 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
 
     settings = s.settings
     documents = {document.id: document for document in s.catalog.documents()}
-    found = read_questions(questions_file, documents) if questions_file else from_pairs(s.catalog.pairs("test"))
+    if questions_file is not None:
+        source, found = questions_file.name, read_questions(questions_file, documents)
+    else:
+        source, tested = test_pairs(s)
+        found = from_pairs(tested)
     chosen = draw(found, settings.compare.max_questions, settings.compare.seed)
     retriever = s.retriever()
     adapter = load_adapter(s, base=False, needed=True)
     total = len(chosen) * len(arms(adapter))
     s.announce(f"{len(chosen)} of {len(found)} questions, {len(arms(adapter))} arms", {"answering": (total, 1.0)}, 5)
-    source = questions_file.name if questions_file else "pairs of the test split"
     report = run(
         chosen, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
         settings=settings, embedder_id=s.embedder.id, progress=s.progress,

@@ -83,14 +83,25 @@ def load_generator(
     device: str = "auto",
     dtype: str = "auto",
     batch_tokens: int = 4096,
+    url: str = "",
+    concurrency: int = 4,
+    price_input: float = 0.0,
+    price_output: float = 0.0,
     say: Callable[[str], None] = _say_nothing,
 ) -> Generator:
-    """A generator: "bundled", a hub name, a folder of safetensors, or one .gguf file.
+    """A generator: "bundled", a hub name, a folder of safetensors, one .gguf file, or "remote:PROVIDER:MODEL".
 
     ``dtype`` is "auto" (float32 on a CPU, bfloat16 on CUDA) or torch's name for one; ``batch_tokens`` bounds the
-    padded prompt tokens that are worked on at once. The other arguments are those of ``load_embedder``.
+    padded prompt tokens that are worked on at once. Of a remote one, ``url`` is the server's address where it is not
+    the provider's own, ``concurrency`` the requests at a time, and the prices are those of a million tokens (see
+    ``remote.RemoteGenerator``). The other arguments are those of ``load_embedder``.
     Raises ModelError if the model cannot be found, fetched, checked or loaded.
     """
+    if name.startswith("remote:"):
+        from fieldguide.models.remote import RemoteGenerator
+
+        prices = (price_input, price_output)
+        return RemoteGenerator(name.removeprefix("remote:"), url=url, concurrency=concurrency, prices=prices, say=say)
     if name == "scripted":
         raise ModelError(
             'The generator "scripted" is for tests and is constructed in code with its replies '

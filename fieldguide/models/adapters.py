@@ -50,7 +50,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_manifest(folder: Path, base: str) -> None:
-    """Raises ModelError if the manifest.json beside the adapter names another base hash under "base_hash"."""
+    """Raises ModelError if the manifest.json beside the adapter names another base hash under "base_hash".
+
+    It may name several, by dtype, where the adapter fits the same weights in each.
+    """
     path = folder / "manifest.json"
     if not path.exists():
         return
@@ -59,9 +62,10 @@ def check_manifest(folder: Path, base: str) -> None:
         wanted = manifest.get("base_hash")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"The adapter's manifest {path} cannot be read ({error}).") from error
-    if wanted is not None and wanted != base:
+    hashes = list(wanted.values()) if isinstance(wanted, dict) else [wanted]
+    if wanted is not None and base not in hashes:
         raise ModelError(
-            f"The adapter in {folder} was trained on another base model (hash {str(wanted)[:16]}, loaded is "
+            f"The adapter in {folder} was trained on another base model (hash {str(hashes[0])[:16]}, loaded is "
             f"{base[:16]}): load that model, in the same dtype, or tune anew."
         )
 

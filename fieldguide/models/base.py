@@ -33,6 +33,7 @@ class Generation:
     """What a generator wrote. ``finish`` is "stop" (end token or stop string) or "length".
 
     ``adapter`` is the hash of the adapter that was active in the weights while generating, None if none was.
+    ``money`` is what it cost at a provider, in the currency of the provider or of the prices in the settings.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Generation:
     completion_tokens: int
     finish: Literal["stop", "length"]
     adapter: str | None
+    money: float = 0.0
 
 
 class Embedder(Protocol):

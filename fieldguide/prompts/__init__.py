@@ -57,3 +57,26 @@ def question_prompt(document: str, text: str, example: Prompt = ()) -> Prompt:
     """The prompt that asks a model for question-answer pairs about a text, after an optional worked example."""
     user = fill("question_user", document=document, text=text)
     return (Message("system", load("question_system")), *example, Message("user", user))
+
+
+NOT_THERE = "not in the text"
+"""What the reader of a question adapter answers where the passage does not hold the answer."""
+
+
+def write_prompt(document: str, text: str, sentence: str) -> Prompt:
+    """The prompt by which a question adapter writes "answer, line break, question" from one sentence of a text."""
+    return _adapter_prompt("adapter_write", document=document, text=text, sentence=sentence)
+
+
+def read_prompt(document: str, text: str, question: str) -> Prompt:
+    """The prompt by which a question adapter answers a question with words of a text, or with ``NOT_THERE``."""
+    return _adapter_prompt("adapter_read", document=document, text=text, question=question)
+
+
+def _adapter_prompt(name: str, **values: str) -> Prompt:
+    return (Message("system", load("adapter_system")), Message("user", fill(name, **values)))
+
+
+def question_adapter_hash() -> str:
+    """Changes when a prompt changes that question adapters are trained with."""
+    return content_hash(NOT_THERE, *(load(f"adapter_{name}") for name in ("system", "write", "read")))

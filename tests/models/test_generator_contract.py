@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from fieldguide.models.tiny import write_tiny_adapter
 @dataclass
 class Subject:
     generator: Generator
-    adapter: Path
+    adapter: Path | None
 
 
 def prompt(text: str) -> Prompt:
@@ -34,12 +35,43 @@ def script(asked: Prompt, adapter: str | None) -> str:
     return " ".join(f"{c.strip()}{(adapter or 'base')[:4]}{i}" for i, c in enumerate(asked[-1].content))
 
 
-@pytest.fixture(scope="module", params=["scripted", "tiny", pytest.param("bundled", marks=pytest.mark.slow)])
+def remote(chat_server: Callable[..., Any]) -> Generator:
+    """A generator whose server plays the script and counts a prompt's tokens as it is estimated here."""
+    pytest.importorskip("langchain_openai")
+    model = ScriptedGenerator(script)
+
+    def reply(number: int, body: dict[str, Any]) -> tuple[int, Any]:
+        asked = tuple(Message(m["role"], m["content"]) for m in body["messages"])
+        options = {"temperature": body["temperature"], "seed": body["seed"], "stop": body.get("stop", ())}
+        (made,) = model.generate([asked], max_new_tokens=body["max_tokens"], **options)
+        choice = {"index": 0, "message": {"role": "assistant", "content": made.text}, "finish_reason": made.finish}
+        usage = {"prompt_tokens": generator.count_tokens(asked), "completion_tokens": made.completion_tokens}
+        return 200, {"choices": [choice], "usage": usage}
+
+    server = chat_server(reply, models=[{"id": "script", "object": "model", "max_model_len": 512}])
+    generator = load_generator("remote:openai:script", url=server.url, concurrency=3)
+    return generator
+
+
+@pytest.fixture
+def adapter_folder(subject: Subject) -> Path:
+    if subject.adapter is None:
+        pytest.skip("adapters are loaded where the weights are")
+    return subject.adapter
+
+
+@pytest.fixture(scope="module", params=["scripted", "remote", "tiny", pytest.param("bundled", marks=pytest.mark.slow)])
 def subject(
-    request: pytest.FixtureRequest, tiny_model: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tiny_model: Path,
+    tiny_adapter: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    chat_server: Callable[..., Any],
 ) -> Iterator[Subject]:
     if request.param == "scripted":
         yield Subject(ScriptedGenerator(script, context_tokens=512), tiny_adapter)
+    elif request.param == "remote":
+        yield Subject(remote(chat_server), None)
     elif request.param == "tiny":
         yield Subject(load_generator(str(tiny_model), batch_tokens=128), tiny_adapter)
     else:
@@ -98,12 +130,12 @@ def test_seed_decides_samples_and_nothing_at_temperature_0(subject: Subject) -> 
     assert texts(1, 0.0) == texts(2, 0.0)
 
 
-def test_adapter_on_off_on(subject: Subject) -> None:
+def test_adapter_on_off_on(subject: Subject, adapter_folder: Path) -> None:
     generator = subject.generator
     base = generator.generate(PROMPTS, max_new_tokens=8)
-    adapter = generator.load_adapter(subject.adapter)
-    assert adapter == file_hash(subject.adapter / "adapter_model.safetensors")
-    assert generator.load_adapter(subject.adapter) == adapter
+    adapter = generator.load_adapter(adapter_folder)
+    assert adapter == file_hash(adapter_folder / "adapter_model.safetensors")
+    assert generator.load_adapter(adapter_folder) == adapter
     tuned = generator.generate(PROMPTS, max_new_tokens=8, adapter=adapter)
     off = generator.generate(PROMPTS, max_new_tokens=8)
     on = generator.generate(PROMPTS, max_new_tokens=8, adapter=adapter)
@@ -114,10 +146,10 @@ def test_adapter_on_off_on(subject: Subject) -> None:
     assert {g.adapter for g in base} == {None}
 
 
-def test_base_hash_is_the_same_before_with_and_after_an_adapter(subject: Subject) -> None:
+def test_base_hash_is_the_same_before_with_and_after_an_adapter(subject: Subject, adapter_folder: Path) -> None:
     generator = subject.generator
     before = generator.base_hash()
-    adapter = generator.load_adapter(subject.adapter)
+    adapter = generator.load_adapter(adapter_folder)
     loaded = generator.base_hash()
     generator.generate(PROMPTS[:1], max_new_tokens=2, adapter=adapter)
     assert before == loaded == generator.base_hash()
@@ -130,6 +162,7 @@ def test_unknown_adapter_is_an_error(subject: Subject) -> None:
         subject.generator.generate(PROMPTS[:1], max_new_tokens=2, adapter="abcd")
 
 
+@pytest.mark.usefixtures("adapter_folder")
 def test_folder_without_an_adapter_is_an_error(subject: Subject, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"adapter_model.safetensors is missing"):
         subject.generator.load_adapter(tmp_path)

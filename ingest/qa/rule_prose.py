@@ -1,0 +1,392 @@
+"""Prose: the sentences of a text, and their definitions, causes, quantities and dates as questions.
+
+Knows the wordings that introduce them; what clauses tell besides is in ``ingest.qa.rule_facts``. Templates are as in
+``ingest.qa.rule_forms``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from fieldguide.align import sentences
+from ingest.qa.drafts import Rejection
+from ingest.qa.rule_clauses import (
+    AUXILIARIES,
+    BOUND,
+    NO_SUBJECT,
+    PRONOUN,
+    Clause,
+    Sentence,
+    about,
+    base_form,
+    clause_end,
+    flat,
+    lower_first,
+    read_clause,
+    spaced,
+    upper_first,
+)
+from ingest.qa.rule_facts import Found, fact_candidates, route_facts
+from ingest.qa.rule_labels import PEOPLE, words
+from ingest.qa.rule_statements import statement_candidates
+
+_LONGEST_SENTENCE = 600
+_MONTH = (
+    r"(?:Jan(?:uary|\.)|Feb(?:ruary|\.)|March|April|May|June|July|Aug(?:ust|\.)|Sept?(?:ember|\.)|Oct(?:ober|\.)"
+    r"|Nov(?:ember|\.)|Dec(?:ember|\.))"
+)
+_DATE = (
+    rf"(?:{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?(?:, \d{{4}})?|\d{{1,2}} {_MONTH}(?: \d{{4}})?|{_MONTH},? \d{{4}}"
+    r"|(?:1[5-9]|20)\d\d(?![,.]?\d|[%-]))"
+)
+_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?(?:(?: to | ?[-–] ?)\d[\d,]*(?:\.\d+)?)?)"
+_UNIT = (
+    r"(?:(?:nautical |statute )?miles?|feet|foot|ft|yards?|inch(?:es)?|met(?:er|re)s?|kilomet(?:er|re)s?|km|cm|mm"
+    r"|acres?|hectares?|hours?|minutes?|seconds?|days?|weeks?|months?|years?|knots|mph|pounds?|lbs?|kg|tons?|gallons?"
+    r"|lit(?:er|re)s?|bushels?|degrees(?: Celsius| Fahrenheit)?|°\s?[CF]|percent|%|dollars|horsepower|hp|psi|gpm|kW|MW)"
+)
+_NAME = r"(?:[A-Z][\w'’-]+|of|for|and|the|de|&)"
+_ABBREVIATED = spaced(rf"({_NAME}(?: {_NAME}){{1,8}}) \(([A-Z][A-Za-z&]{{1,7}})\)")
+_IS_A = spaced(
+    r"((?:The |An? )?[A-Z]?[\w'’-]+(?: [\w'’-]+){0,6})(?: \([^)]{1,20}\))?(?:, [^,.;]{3,40},)? (is|are|was|were) "
+    r"((?:an? |the (?:process|practice|name|term|study|amount|act|use|first|main|only|key) )[^.;:,]{8,200})"
+)
+_MEANS = spaced(
+    r"((?:The |An? )?[\w'’-]+(?: [\w'’-]+){0,5}) (refers? to|means?|(?:is|are) defined as|consists? of"
+    r"|(?:is|are) known as|(?:is|are) called|stands? for) ([^.;:]{4,200})"
+)
+_KEY_TO = spaced(
+    r"((?:The|An?) (?:[\w-]+ ){0,2}(?:key|goal|purpose|aim|objective|advantage|disadvantage|benefit|role|function"
+    r"|challenge|first step|mission|best way|reason|result|effect|method) (?:of|to|for|in) [^,.;:]{3,60}?) "
+    r"(is|are|was|were) ((?!not\b)[^.;:,]{4,160})"
+)
+_ABBREVIATION = re.compile(
+    r"\b(?:Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|v|vs|al|cf|pp?|para|art|Art|Fig|Figs|Mt|Ft|Gov|Sen|Rep|Hon|Rev|Prof"
+    r"|Corp|Bros|Cir|Supp|Stat|Reg|Id|Ex|Dept|Univ|Eq|Vol|Ch|Sr|Jr|viz|ca|max|min|est|ft|in|lb|sq)\.$"
+)
+_FRAGMENT = re.compile(rf"(?:{_MONTH} \d{{4}}\b|\d+[.,)]|[A-Z]\.|[•☐☒])")
+_TERM = re.compile(r"(?:an? )?[A-Za-z][\w'’-]*(?: (?!is|are|was|by|that|which|if|how|what)[\w'’-]+){0,4}")
+_BLAND = re.compile(r"(?:an? )?(?:good|bad|great|large|small|new|very|few|lot|number|must|little|better|big|major|few)\b")
+_UNFIT = words("another other however results one first second following example reason part to of for not also we see")
+_PROBABLE_CAUSE = spaced(
+    r"probable cause(?:\(s\)|s)? (?:of [^:.;]{3,60}? )?(?:to be|is|was|were|are|as)\s*:?\s+([^.;]{4,}?)"
+    r"(?:, which|\.|;|$)"
+)
+_CONTRIBUTING = spaced(
+    r"(?:(?:A|An|One|Another|The|Other) (?:additional )?(?:contributing|related) factors? (?:in [^,.]{3,40} )?"
+    r"(?:was|were)|[Ff]actors (?:that|which) contributed to [^,.]{3,40} (?:included|were)"
+    r"|Contributing to [^,.]{3,40} (?:was|were)) ([^.;]{4,})"
+)
+_RESULTED = spaced(
+    r"((?:[Tt]he|[Aa]n?) [^,.;:]{4,90}?)(?:, which)? (resulted in|resulting in|led to|leading to|caused) "
+    r"(an? [^,.;]{3,120}|the [^,.;]{3,120})"
+)
+_BECAUSE = spaced(r" (because of|because|due to|as a result of|in order to) ([^.;]{4,160})")
+_CAUSED_BY = spaced(
+    r"((?:[Tt]he|[Aa]n?) [^,.;:]{3,60}?) (was|were|is|are) "
+    r"(caused|followed|preceded|triggered|prevented|affected|influenced|determined) by ([^,.;]{4,120})"
+)
+_BARE_EFFECT = re.compile(r"(?:an?|the) [a-z]+")
+_WHY = (
+    "What was the probable cause of {e}?",
+    "What caused {e}?",
+    "What was found to be the probable cause in {e}?",
+    "What did the investigators determine as the cause of {e}?",
+    "What is {e} attributed to?",
+)
+_WHAT_ELSE = (
+    "What contributed to {e}?",
+    "What was a contributing factor in {e}?",
+    "Besides the probable cause, what played a part in {e}?",
+    "Which factor contributed to {e}?",
+)
+_ALONE = words("begin start end close open die retire resign arrive leave occur happen expire fail collapse sink crash")
+_HOW = {"pound": "heavy", "ton": "heavy", "degree": "steep", "acre": "large"}
+_LONG_THING = spaced(
+    rf"\b(?:an?|the|his|its|approximate|about|planned)(?: approximate| planned| approximately)? ({_NUMBER})-"
+    r"(inch|foot|mile|meter|metre|minute|hour|day|week|month|year|pound|ton|degree|acre)"
+    r"(?:-(long|wide|high|deep|thick))? ((?:[a-z]+ ){0,1}[a-z]+)"
+    r"(?= (?:in|of|to|at|on|and|with|from|between|near)\b|[,.;])"
+)
+_LONG_AND_WIDE = spaced(
+    r"\b([Rr]unway|[Ff]ield|[Rr]oad|[Bb]ridge|[Pp]ipe|[Ww]all|[Bb]ed)( \d+[LRC]?)?(?:,? (?:an?|the)|,| \() ?"
+    rf"({_NUMBER}[- ](?:feet|foot|meters?|metres?|miles?|inch(?:es)?))[- ](long|wide)"
+    rf"(?:, ({_NUMBER}[- ](?:feet|foot|meters?|metres?))[- ](wide|high))?"
+)
+_AWAY = spaced(
+    rf"({_NUMBER} (?:nautical |statute )?(?:miles?|feet|meters|metres|kilometers|yards|km|inches)) "
+    r"((?:north|south|east|west|northeast|northwest|southeast|southwest|prior to|short of|away from|from|above|below)"
+    r"(?: (?:of|from))?) ((?:the )?[A-Za-z][\w -]{2,50}?)(?=[,.;]| (?:and|when|at|while|within|before)\b)"
+)
+_WIND = spaced(rf"\bwind (?:was )?from (\d+ degrees) at ({_NUMBER} knots)")
+_SHARE = spaced(rf"({_NUMBER}\s?(?:%|percent)) of ((?:the |all )?(?:[^,.;:()]|Sept\. \d|Aug\. \d){{6,110}})(?=\.(?:\s|$)|;|,)")
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|can|will|became|[a-z]{3,}ed)\b (?!\d)")
+_COUNTED = spaced(
+    r"(?<![\d.,$#-])(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d[\d,]*) "
+    r"((?:[a-z]+ )?[a-z]+s)\b(?: of ((?:[a-z]+ ){0,3}[a-z]+))?"
+)
+_ON_DATE = spaced(
+    rf"(?:In|On|Since|By) ({_DATE}),(?: at (?:about |approximately )?"
+    r"(\d[\d:]{2,4}(?: [a-z]+ [a-z]+ time| [A-Z]{2,4}| [ap]\.?m\.?)?),)? "
+)
+_DATED = spaced(rf"\b(in|on|since|until|by) ({_DATE})(?=[,.;]|$| (?:and|to|for|by|when|at|the)\b)")
+_FOUNDED = re.compile(
+    r"([A-Z][\w&'’-]*(?:\s+(?:[A-Z][\w&'’-]*|of|the|for|and))*)(?:\s+\([A-Z]+\))?,\s+(established|founded|created"
+    r"|built|enacted|adopted|published|signed|born|filed|released|opened|formed|passed|issued)\s+$"
+)
+_PERSON = re.compile(rf"\b[Tt]he\s+(?:[a-z]+\s+){{0,2}}?(?:{PEOPLE})\b(?:\s+(?:{PEOPLE})\b)*")
+
+
+def prose_candidates(text: str, blocks: Sequence[tuple[int, int]], continues: bool = False) -> Found:
+    """Questions from the sentences of a text's prose. ``continues``: the first began before the text."""
+    for low, high in blocks:
+        for start, end in _whole_sentences(text[low:high]):
+            start, end = low + start, low + end
+            said = text[start:end]
+            if end - start > _LONGEST_SENTENCE:
+                yield Rejection("sentence is too long", flat(said)[:80])
+                continue
+            if said.count('"') % 2 or said.count("“") != said.count("”"):
+                yield Rejection("quotation is cut", flat(said)[:80])
+                continue
+            begins = bool(re.match(r"[\"“'(]?[A-Z]" if start == low else r"[\"“'(]?[A-Z0-9]", said))
+            begins = begins and not (start == 0 and continues) and not _FRAGMENT.match(said)
+            ends = bool(re.search(r"[.!?][\"'”’)]*$", said))
+            if not begins or not ends:
+                yield Rejection("sentence is cut", flat(said)[:80])
+            if begins and not ends:  # keep the clauses that are whole
+                end = max([start] + [m.start() for m in BOUND.finditer(text, start, end)])
+            for found in _of_sentence(Sentence(text, start, end, begins), _person(text[low:start])):
+                if ends or isinstance(found, Rejection) or found.answer[1] < end:
+                    yield found
+
+
+def _whole_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """The sentences of a text, those joined again that an abbreviation broke ("Sept. 15", "Roe v. Wade")."""
+    held: tuple[int, int] | None = None
+    for start, end in sentences(text):
+        if held and _ABBREVIATION.search(text[held[0] : held[1]]):
+            held = (held[0], end)
+            continue
+        if held:
+            yield held
+        held = (start, end)
+    if held:
+        yield held
+
+
+def _of_sentence(sentence: Sentence, person: str) -> Found:
+    if not sentence.begins:
+        yield from route_facts(sentence)
+        yield from _quantities(sentence)
+        return
+    yield from _definitions(sentence)
+    yield from _causes(sentence)
+    yield from _quantities(sentence)
+    yield from _counts(sentence)
+    yield from _dates(sentence)
+    yield from statement_candidates(sentence)
+    yield from fact_candidates(sentence, person)
+
+
+def _person(before: str) -> str:
+    """Whom "he" or "she" stands for: the one person that the text before names; empty if there is none or several."""
+    named = {flat(m.group().lower()) for m in _PERSON.finditer(before)}
+    longest = max(named, key=lambda name: (len(name), name), default="")
+    return longest if len({name.split()[-1] for name in named}) == 1 and len(longest.split()) <= 3 else ""
+
+
+def _definitions(sentence: Sentence) -> Found:
+    for m in sentence.find(_ABBREVIATED):
+        yield from _abbreviation(sentence, m)
+    for m in sentence.find(_IS_A):
+        subject = flat(m.group(1))
+        if m.start() == sentence.start and not _unfit(subject):
+            noun = lower_first(subject)
+            if m.group(2) in ("was", "were") or not _TERM.fullmatch(noun) or _BLAND.match(m.group(3)):
+                continue
+            wordings = (f"What {m.group(2)} {noun}?", f"How {m.group(2)} {noun} defined?")
+            yield sentence.ask("definition", subject, (m.start(3), _to_the_end(sentence, m.end(3))), wordings)
+    for m in sentence.find(_MEANS):
+        subject = flat(m.group(1))
+        if m.start() == sentence.start and not _unfit(subject):
+            noun, (helper, _, past) = lower_first(subject), flat(m.group(2)).partition(" ")
+            if helper in ("is", "are"):
+                q = f"what {helper} {noun} {past}" if past != "defined as" else f"how {helper} {noun} defined"
+            else:
+                q = flat(f"what {'does' if helper.endswith('s') else 'do'} {noun} {helper.removesuffix('s')} {past}")
+            answer = (m.start(3), _to_the_end(sentence, m.end(3)))
+            yield sentence.ask("definition", subject, answer, about(q, thing=False))
+    for m in sentence.find(_KEY_TO):
+        if m.start() == sentence.start:
+            noun = lower_first(flat(m.group(1)))
+            answer = (m.start(3), _to_the_end(sentence, m.end(3)))
+            yield sentence.ask("fact", noun, answer, about(f"what {m.group(2)} {noun}", thing=False), 0)
+
+
+def _to_the_end(sentence: Sentence, end: int) -> int:
+    """The end of a definition: all of the sentence behind its first comma, if that is not another statement."""
+    rest = sentence.text[end : sentence.end]
+    return end if re.match(r";|:|,\s+(?:but|and\s+(?:the|it|they|is|are|was))\b|[.!?]", rest) else sentence.end
+
+
+def _abbreviation(sentence: Sentence, m: re.Match[str]) -> Found:
+    """A name and the abbreviation behind it, if its letters are the initials of the name's last words."""
+    parts = list(re.compile(r"\S+").finditer(sentence.text, m.start(1), m.end(1)))
+    short, letters = m.group(2), [c for c in m.group(2) if c.isupper()]
+    for i, word in enumerate(parts[:-1]):
+        if word.group()[0].isupper() and [w.group()[0] for w in parts[i:] if w.group()[0].isupper()] == letters:
+            name = flat(sentence.text[word.start() : m.end(1)])
+            asked = (f"What does {short} stand for?", f"What is {short} short for?", f"What do the letters {short} mean?")
+            yield sentence.ask("definition", short, (word.start(), m.end(1)), asked, 3)
+            return
+
+
+def _unfit(subject: str) -> bool:
+    said = subject.casefold().split()
+    ends = {said[0], said[-1]}
+    return bool(ends & (NO_SUBJECT | AUXILIARIES | _UNFIT) or PRONOUN.search(subject)) or len(subject) < 3
+
+
+def _causes(sentence: Sentence) -> Found:
+    for m in sentence.find(_PROBABLE_CAUSE):
+        yield sentence.ask("cause", "probable cause", m.span(1), _WHY, 0, 32)
+    for m in sentence.find(_CONTRIBUTING):
+        yield sentence.ask("cause", "contributing factor", m.span(1), _WHAT_ELSE, 0)
+    for m in sentence.find(_RESULTED):
+        cause, effect = lower_first(flat(m.group(1))), flat(m.group(3))
+        verb = flat(m.group(2)).replace("resulting", "resulted").replace("leading", "led")
+        if re.search(r"\b(was|were|is|are|had|has|that|and|when|while)\b", cause) or PRONOUN.search(cause):
+            continue
+        infinitive = {"resulted in": "result in", "led to": "lead to", "caused": "cause"}[verb]
+        yield sentence.ask("cause", f"effect of {cause}", m.span(3), about(f"what did {cause} {infinitive}"))
+        if not _BARE_EFFECT.fullmatch(effect):
+            yield sentence.ask("cause", f"cause of {effect}", m.span(1), about(f"what {verb} {effect}"), 2)
+    for m in sentence.find(_BECAUSE):
+        yield from _reason(sentence, m)
+    for m in sentence.find(_CAUSED_BY):
+        q = f"what {m.group(2)} {lower_first(flat(m.group(1)))} {m.group(3)} by"
+        yield sentence.ask("cause", f"{m.group(3)} by", m.span(4), about(q))
+
+
+def _reason(sentence: Sentence, m: re.Match[str]) -> Found:
+    """Why the clause before "because", "due to" and the like is so."""
+    mark, head = flat(m.group(1)), sentence.clause_before(m.start())
+    if head is None or (mark == "because" and not re.match(r"(?:the|an?|he|she|it|they|[A-Z])\b", m.group(2))):
+        return
+    of_verb = re.search(r"(?:ed|en|wn|lt|st)$", head.rest) or len(head.rest.split()) <= 2
+    if mark in ("due to", "as a result of") and not of_verb:
+        return  # it may belong to the noun before it: "harvest delays due to mud"
+    start, end = m.span(2) if mark != "in order to" else (m.start(1), m.end(2))
+    if mark != "because" and (comma := re.compile(r",\s").search(sentence.text, start, end)):
+        end = comma.start()
+    tail = head.asked(head.rest)
+    wordings = about(f"why {tail}") + about(f"for what reason {tail}")
+    yield sentence.ask("cause", f"why {tail}", (start, end), wordings)
+
+
+def _quantities(sentence: Sentence) -> Found:
+    """Measures: how long, how far, how wide, what temperature, what percentage."""
+    asked: tuple[str, ...]
+    for m in sentence.find(_LONG_THING):
+        how = m.group(3) or _HOW.get(m.group(2), "long")
+        answer = (m.start(1), m.end(2))
+        yield sentence.ask("quantity", f"how {how} {m.group(4)}", answer, about(f"how {how} was the {m.group(4)}"))
+    for m in sentence.find(_LONG_AND_WIDE):
+        noun = f"{m.group(1).lower()}{m.group(2)}" if m.group(2) else f"the {m.group(1).lower()}"
+        for value, how in ((3, m.group(4)), (5, m.group(6))):
+            if m.group(value):
+                yield sentence.ask("quantity", f"how {how} {noun}", m.span(value), about(f"how {how} was {noun}"))
+    for m in sentence.find(_AWAY):
+        how = "high" if m.group(2) == "above" else "deep" if m.group(2) == "below" else "far"
+        q = f"how {how} {flat(m.group(2))} {flat(m.group(3))}"
+        head = sentence.clause_before(m.start()) if sentence.begins else None
+        if head:
+            rest = re.sub(r"\s*\b(about|approximately|at|around|some)$", "", head.rest)
+            yield sentence.ask("quantity", q, m.span(1), about(f"{q} {head.asked(rest)}"))
+        elif not sentence.begins and re.match(r"(north|south|east|west)", m.group(2)):
+            asked = (f"{upper_first(q)} did {{e}} happen?",)
+            yield sentence.ask("quantity", q, m.span(1), asked)
+    for m in sentence.find(_WIND):
+        asked = ("From what direction was the wind blowing in {e}?",)
+        yield sentence.ask("quantity", "wind from", m.span(1), asked)
+        asked = ("How strong was the wind in {e}?",)
+        yield sentence.ask("quantity", "wind speed", m.span(2), asked)
+    for m in sentence.find(_SHARE):
+        yield from _share(sentence, m)
+
+
+def _share(sentence: Sentence, m: re.Match[str]) -> Found:
+    """What percentage of something does something; what the sentence begins with ("In 2022, ...") is asked along."""
+    before = sentence.text[sentence.start : m.start()]
+    led = re.match(r"(In|By|During|For|As of|Since)\s[^,]{3,60},\s+$", before)
+    if not (led or re.fullmatch(r"(?i)(?:about|only|approximately|around|nearly|over|some|in total,|overall,)?\s*", before)):
+        return
+    whom = flat(m.group(2))
+    if not _VERB.search(whom) or not sentence.begins:
+        return
+    lead = f"{lower_first(flat(led.group().rstrip(', ' + chr(10))))}, " if led else ""
+    yield sentence.ask("quantity", "share", m.span(1), about(upper_first(f"{lead}what percentage of {whom}"), thing=False))
+
+
+def _counts(sentence: Sentence) -> Found:
+    """How many of something a clause counts."""
+    for m in sentence.find(_COUNTED):
+        head = sentence.clause_before(m.start())
+        if head is None or head.rest.count(" ") > 3 or head.verb in ("is", "are", "was", "were"):
+            continue
+        what = " ".join(m.group(0).split()[1:])
+        if re.search(r"\b(of|at|to|by|in|than|from|within|for)$", head.rest):
+            continue
+        if head.subject.startswith("a number") or re.search(r"\b(prior|ago|later|before|after|is|was|has)\b", what):
+            continue
+        hedge = r"\b(about|approximately|only|at least|over|nearly|up to|more than|the|a|completing|still|already|now)$"
+        q = f"how many {what} {head.asked(re.sub(hedge, '', head.rest).strip())}"
+        yield sentence.ask("quantity", f"how many {what}", m.span(1), about(q))
+
+
+def _dates(sentence: Sentence) -> Found:
+    asked: tuple[str, ...]
+    text, end = sentence.text, sentence.end
+    for m in sentence.find(_ON_DATE):
+        if m.start() != sentence.start:
+            continue
+        if m.group(2):
+            asked = ("At what time did {e} happen?", "What time was it when {e} occurred?")
+            yield sentence.ask("date", "at what time", m.span(2), asked)
+        clause = read_clause(text, m.end(), clause_end(text, m.end(), end))
+        if clause:
+            tail = clause.asked(clause.rest)
+            if _whole_deed(clause, tail):
+                other = f"on what date {tail}" if re.search(r" \d{1,2}", m.group(1)) else f"when {tail}"
+                yield sentence.ask("date", f"when {tail}", m.span(1), (*about(f"when {tail}"), *about(other)))
+        elif m.group(2):
+            asked = ("On what date did {e} happen?", "When did {e} occur?")
+            yield sentence.ask("date", "on what date", m.span(1), asked)
+    for m in sentence.find(_DATED):
+        founded = _FOUNDED.search(text[sentence.start : m.start()])
+        if founded and len(founded.group(1)) > 3:
+            noun = flat(founded.group(1))
+            q = f"when was {lower_first(noun)} {founded.group(2)}"
+            asked = (f"{upper_first(q)}?",)
+            if m.group(1) == "in":
+                asked += (f"In which year was {lower_first(noun)} {founded.group(2)}?",)
+            yield sentence.ask("date", q, m.span(2), asked)
+        elif clause := sentence.clause_before(m.start()):
+            tail = clause.asked(clause.rest)
+            when = {"since": "since when", "until": "until when", "by": "by when"}.get(m.group(1), "when")
+            if not _whole_deed(clause, tail):
+                continue
+            yield sentence.ask("date", f"when {tail}", m.span(2), about(f"{when} {tail}"))
+
+
+def _whole_deed(clause: Clause, tail: str) -> bool:
+    """Whether a question of a clause has what its verb needs: more than "did the board adopt", and no second verb."""
+    if not clause.is_aux and len(clause.rest.split()) < 1 and base_form(clause.verb) not in _ALONE:
+        return False
+    if clause.is_aux and not clause.rest:
+        return False
+    return not re.search(r"\b(?:ended|ending|as of|dated|subject to|compared to|beginning|and|but|or)$", tail) and not re.search(
+        r"\d[\d,.]*(?: (?:million|billion))?$|\b(?:not|that|which|who)\b", tail
+    )
