@@ -45,7 +45,7 @@ def examples_of(folder: Path, root: Path, wanted: int, per_context: int) -> list
     embedder = load_embedder("bundled")
     ingest_files([folder], catalog, settings, workspace.state, embedder.count_tokens, embedder.id, Silent())
     build_index(catalog, workspace.index_folder, Index(), embedder, Silent())
-    make_pairs(catalog, [RuleSource(seed=0, per_chunk=8)], settings.questions, 0, Silent())
+    make_pairs(catalog, [RuleSource(seed=0, per_chunk=8)], settings.questions, Silent(), embedder=embedder)
     retriever = HybridRetriever.open(catalog, workspace.index_folder, embedder, settings.retrieval)
     pairs = choose(catalog.pairs("train"), 0, 0)
     found = build_examples(pairs, retriever, catalog.chunks(), closed_book_share=0.0, per_context=per_context, seed=0)

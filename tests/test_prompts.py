@@ -33,12 +33,20 @@ def test_a_slot_without_a_value_is_an_error():
         prompts.fill("answer_closed_book")
 
 
-def test_question_prompt_shows_the_example_first():
-    example = (Message("user", "u"), Message("assistant", "a"))
-    prompt = prompts.question_prompt("Report {1}", "text {2}", example)
-    assert [m.role for m in prompt] == ["system", "user", "assistant", "user"]
-    assert prompt[1:3] == example
-    assert prompt[3].content.startswith("Text from Report {1}:\ntext {2}\n\n")
+def test_an_adapters_prompts_hold_the_passage_before_what_is_asked():
+    written = prompts.write_prompt("Report {1}", "text {2}", "A sentence.")
+    read = prompts.read_prompt("Report {1}", "text {2}", "What?")
+    assert written[0] == read[0]
+    shared = "Text from Report {1}:\ntext {2}\n\n"
+    assert written[1].content == f"{shared}Write an answer and its question from this sentence of the text: A sentence."
+    assert read[1].content == f"{shared}Answer this question with words of the text: What?"
+
+
+@pytest.mark.parametrize("name", ["adapter_system", "adapter_write", "adapter_read"])
+def test_an_adapters_hash_changes_with_every_file(monkeypatch, name):
+    before, load = prompts.question_adapter_hash(), prompts.load
+    monkeypatch.setattr(prompts, "load", lambda asked: load(asked) + ("!" if asked == name else ""))
+    assert prompts.question_adapter_hash() != before
 
 
 @pytest.mark.parametrize("name", ["answer_system", "answer_with_passages", "answer_closed_book"])

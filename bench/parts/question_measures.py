@@ -18,6 +18,9 @@ from fieldguide.types import PAGE_BREAK, QAPair
 NEAR = 0.95
 """Cosine from which two questions may be one."""
 
+SAME = 0.98
+"""Cosine from which two questions about one document are one, whatever their answers."""
+
 _POINTING = re.compile(
     r"\b(this|these|those|it|its|he|she|they|him|her|his|them|their|here|above|below|aforementioned|former|latter)\b"
     r"|\b(?:passage|excerpt|paragraph)\b",
@@ -25,8 +28,8 @@ _POINTING = re.compile(
 )
 _FREE = re.compile(
     r"\b(?:is|was|be|does|did|would|will|can|should|make|makes) it (?:take|cost|important|possible|necessary|best|"
-    r"recommended|useful|better|called|required)\b|\bit takes?\b|\b(?:this|these|those) (?:who|that)\b|\b(?:above|below)"
-    r" (?:\d|the|a|average|normal|field|ground|sea|zero)|(?:above|below)(?=\?)",
+    r"recommended|useful|better|called|required)\b|\bit takes?\b|\b(?:this|these|those) (?:who|that)\b|\b(?:above|"
+    r"below) (?:\d|the|a|average|normal|field|ground|sea|zero)|(?:above|below)(?=\?)",
     re.IGNORECASE,
 )
 _BOUND = re.compile(
@@ -48,7 +51,8 @@ _MONTHS = frozenset(
 def is_grounded(pair: QAPair, pages: Mapping[tuple[str, int], str]) -> bool:
     """Whether each quote stands at its spans, to the character, and every word of the answer in the quotes.
 
-    The answer to a yes/no question cannot; there the quotes must stand. ``pages`` by document and number.
+    The answer to a yes/no question cannot; there the quotes must stand. One that draws on several places may also say
+    what the question says, and join the parts ("both", "against"). ``pages`` by document and number.
     """
     if not pair.evidence:
         return False
@@ -59,6 +63,8 @@ def is_grounded(pair: QAPair, pages: Mapping[tuple[str, int], str]) -> bool:
     if pair.kind == "yes/no":
         return True
     held = set(normalise_answer(" ".join(item.quote for item in pair.evidence)).split())
+    if pair.kind in ("comparison", "multi-hop"):
+        held |= {"yes", "no", "both", "and", "against", "give", "than", *normalise_answer(pair.question).split()}
     said = normalise_answer(pair.answer).split()
     loose = 0.9 if len(said) > 9 else 1.0
     return bool(said) and sum(word in held for word in said) >= loose * len(said)
@@ -79,12 +85,16 @@ def is_clear(question: str) -> bool:
 
 
 def alike(pairs: Sequence[QAPair], embedder: Embedder) -> tuple[list[bool], list[bool]]:
-    """For each pair whether another question is alike: by what they ask, and by their vectors alone."""
+    """For each pair whether another question is alike: by what they ask, and by their vectors alone.
+
+    The first wants one answer, or in one document almost the same vector, and no number or name to tell them apart.
+    """
     if len(pairs) < 2:
         return [False] * len(pairs), [False] * len(pairs)
     vectors = embedder.embed([" ".join((*pair.after, pair.question)) for pair in pairs])
     asked, near = [False] * len(pairs), [False] * len(pairs)
     told = [(_numbers(pair.question), frozenset(_NAME.findall(pair.question))) for pair in pairs]
+    answers = [normalise_answer(pair.answer) or pair.document for pair in pairs]
     for start in range(0, len(pairs), 1024):
         cosines = vectors[start : start + 1024] @ vectors.T
         for row, column in np.argwhere(cosines >= NEAR):
@@ -92,9 +102,9 @@ def alike(pairs: Sequence[QAPair], embedder: Embedder) -> tuple[list[bool], list
             if a == b:
                 continue
             near[a] = True
-            same_thing = pairs[a].document == pairs[b].document or pairs[a].answer == pairs[b].answer
+            same = pairs[a].document == pairs[b].document and cosines[row, column] >= SAME
             (numbers, names), (others, more) = told[a], told[b]
-            if same_thing and numbers == others and not (names - more and more - names):
+            if (same or answers[a] == answers[b]) and numbers == others and not (names - more and more - names):
                 asked[a] = True
     return asked, near
 

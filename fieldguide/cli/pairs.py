@@ -51,6 +51,7 @@ def make(s: Session, *, yes: bool = False) -> dict[str, Any]:
     report = make_pairs(
         s.catalog, sources, settings, s.progress, embedder=s.embedder,
         reader=Reader(calls, adapter) if calls is not None and read else None, retriever=retriever,
+        writer=calls if "model" in names else None,
     )  # fmt: skip
     if "questions" in s.settings.retrieval.channels and chunks:
         bring_up_to_date(s)

@@ -53,12 +53,6 @@ def answer_prompt_hash() -> str:
     return content_hash(*(part for message in shown for part in (message.role, message.content)))
 
 
-def question_prompt(document: str, text: str, example: Prompt = ()) -> Prompt:
-    """The prompt that asks a model for question-answer pairs about a text, after an optional worked example."""
-    user = fill("question_user", document=document, text=text)
-    return (Message("system", load("question_system")), *example, Message("user", user))
-
-
 NOT_THERE = "not in the text"
 """What the reader of a question adapter answers where the passage does not hold the answer."""
 

@@ -42,7 +42,7 @@ _LEANING = re.compile(
 _ITEM = re.compile(r"^\s*(?:\(?(?:\d{1,3}|[a-zA-Z])[.)]\s|\d{1,2}(?:\.\d{1,2})+\s|\d{1,3}\s(?=[A-Z])|[•▪*–—-]\s)\s*")
 _BEGINS = re.compile(r"[\"“'(]*[A-Z0-9]")
 _ENDS = re.compile(r"(?<! [A-Za-z])[.!][\"'”’)]*$")
-_DEBRIS = re.compile(r"[•▪§|_]{2}|[•▪|]|§ [A-Z]|\bo [A-Z]|https?://|www\.|\. ?\. ?\.|\S{40}")
+_DEBRIS = re.compile(r"\w@\w|[•▪§|_]{2}|[•▪|]|§ [A-Z]|\bo [A-Z]|https?://|www\.|\. ?\. ?\.|\S{40}")
 _SMALL_WORD = re.compile(r"\b[a-zà-ÿ]{2,}")
 
 
@@ -97,6 +97,9 @@ class AdapterSource:
     def id(self) -> str:
         parts = (VERSION, self._calls.generator.id, self._adapter, question_adapter_hash())
         return f"{self.name}-{content_hash(*parts, str(self._per_chunk), str(self._seed))[:12]}"
+
+    def takes(self, chunk: Chunk) -> bool:
+        return bool(read_sentences(chunk, None)[0])
 
     def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         """Drafts and rejections for each chunk, in order; all sentences of all chunks are asked in one call."""

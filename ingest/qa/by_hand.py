@@ -36,7 +36,7 @@ def ground_by_hand(
         place = find_quote(shown, chunk)
         if place is None:
             continue
-        inside = find_evidence(answer, place.quote, chunk)
+        inside = find_evidence(answer, place.quote, chunk) if kind != "yes/no" else None
         if inside is not None and _within(inside, place):
             return chunk, inside
         in_other_words = _numbers(answer, place.quote) and (quote or _squeezed(answer) in _squeezed(place.quote))

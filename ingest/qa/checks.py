@@ -60,7 +60,8 @@ _ASKS = frozenset(_OPENING.split())
 _ASKING = frozenset(_OPENING.split()[:9])
 _ENDLESS = "a an the of to and or at by for with as is are was were than that which its their his between into per"
 _NO_END = frozenset(_ENDLESS.split())
-_NO_END_OF_QUESTION = frozenset(("a", "an", "the", "and", "or", "its", "their", "than"))
+_CUT_AT_POINT = ("jan", "feb", "aug", "sept", "oct", "nov", "dec", "mr", "mrs", "ms", "dr", "vs", "approx", "fig")
+_NO_END_OF_QUESTION = frozenset(("a", "an", "the", "and", "or", "its", "their", "than", *_CUT_AT_POINT))
 _STRAY = re.compile(r"\(cid:|_{3,}|\.{4,}|…{2,}|\|{2,}|[*#=~]{3,}|<[a-z/]+>|\\[nt]|\?{2,}|https?://\S{40,}")
 _REPEATED = re.compile(r"\b(\w{2,})(?: \1\b){1,}", re.IGNORECASE)
 _MAY_REPEAT = frozenset(("that", "had", "very", "bora", "walla", "baden", "pago"))
@@ -154,7 +155,7 @@ def is_balanced(text: str) -> bool:
                 continue
             if not waiting or waiting.pop() != _PAIRS[char]:
                 return False
-    straight = re.sub(r"\d\s?\"", "", text).count('"')
+    straight = re.sub(r"\d\"", "", text).count('"')
     return (not waiting or ("„" in text and set(waiting) == {"“"})) and straight % 2 == 0
 
 

@@ -78,7 +78,8 @@ def choose_threshold(good: Sequence[float], bad: Sequence[float]) -> Threshold:
     accuracy, of equal ones the lowest threshold. Nothing is dropped if there are fewer than 20 of either, or if no
     threshold does better than chance."""
     if min(len(good), len(bad)) < LEAST_PAIRS:
-        note = f"{len(good)} dev pairs are too few to choose a confidence (at least {LEAST_PAIRS}): none is dropped"
+        fewest = min(len(good), len(bad))
+        note = f"{fewest} dev pairs are too few to choose a confidence (at least {LEAST_PAIRS}): none is dropped"
         return Threshold(0.0, len(good), 0.5, 1.0, 0.0, note)
     best: tuple[float, float] = (0.5, 0.0)
     for value in sorted({0.0, *good, *bad}):
@@ -115,19 +116,23 @@ class Confidence:
         self.temperature = temperature
         self.seed = seed
 
+    def judges(self, answer: str) -> bool:
+        """Whether the reader can tell: an adapter answers with words of the text and knows nothing of yes and no."""
+        return self.reader.adapter is None or not is_yes_no(answer)
+
     def scores(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[float]:
-        """The confidence, 0 to 1, of each answer to its question over its passage."""
-        consistent = self.consistency(asked, answers)
-        reflected = self.reflection(asked, answers)
-        return [combine(c, r) for c, r in zip(consistent, reflected, strict=True)]
+        """The confidence, 0 to 1, of each answer to its question over its passage; 1.0 where it cannot be judged."""
+        told = [n for n, answer in enumerate(answers) if self.judges(answer)]
+        some, given = [asked[n] for n in told], [answers[n] for n in told]
+        found = [1.0] * len(answers)
+        for n, c, r in zip(told, self.consistency(some, given), self.reflection(some, given), strict=True):
+            found[n] = combine(c, r)
+        return found
 
     def consistency(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[float]:
         """Mean agreement of the sampled answers with each pair's answer ("" agrees with a refusal)."""
         drawn = [self.reader.read(asked, temperature=self.temperature, seed=self.seed + n) for n in range(self.samples)]
-        return [
-            fmean(agreement(said[n], answer) for said in drawn) if self._reads(answer) else 0.5
-            for n, answer in enumerate(answers)
-        ]
+        return [fmean(agreement(said[n], answer) for said in drawn) for n, answer in enumerate(answers)]
 
     def reflection(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[float]:
         """Whether the model itself holds each answer for correct: 1 correct, 0.5 not certain, 0 incorrect.
@@ -138,12 +143,10 @@ class Confidence:
         """
         if self.reader.adapter is None:
             return self._judged(asked, answers)
-        narrowed = [Asked(a.question, a.document, holding_sentence(a, answer)) for a, answer in zip(asked, answers)]
-        said = self.reader.read(narrowed)
-        return [
-            agreement(reply, answer) if self._reads(answer) else 0.5
-            for reply, answer in zip(said, answers, strict=True)
+        narrowed = [
+            Asked(a.question, a.document, holding_sentence(a, answer)) for a, answer in zip(asked, answers, strict=True)
         ]
+        return [agreement(said, answer) for said, answer in zip(self.reader.read(narrowed), answers, strict=True)]
 
     def _judged(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[float]:
         prompts = [
@@ -157,35 +160,16 @@ class Confidence:
         made = self.reader.calls.ask(prompts, max_new_tokens=8)
         return [read_verdict(generation.text) for generation in made]
 
-    def _reads(self, answer: str) -> bool:
-        """An adapter answers with words of the text: of yes and no it knows nothing, for and against (0.5)."""
-        return self.reader.adapter is None or not is_yes_no(answer)
-
     def choose(self, pairs: Sequence[QAPair], asked: Sequence[Asked]) -> Threshold:
         """The threshold by dev ``pairs``, each asked as ``asked``, against the same with swapped answers."""
-        swapped = swap_answers(pairs, self.seed)
-        bad = [n for n, answer in enumerate(swapped) if answer]
-        if min(len(pairs), len(bad)) < LEAST_PAIRS:
-            return choose_threshold([0.0] * len(pairs), [])
-        good_scores = self.scores(asked, [pair.answer for pair in pairs])
-        bad_scores = self.scores([asked[n] for n in bad], [swapped[n] for n in bad])
+        told = [n for n, pair in enumerate(pairs) if self.judges(pair.answer)]
+        swapped = swap_answers([pairs[n] for n in told], self.seed)
+        bad = [(n, answer) for n, answer in zip(told, swapped, strict=True) if answer and self.judges(answer)]
+        if len(bad) < LEAST_PAIRS:
+            return choose_threshold([0.0] * len(told), [0.0] * len(bad))
+        good_scores = self.scores([asked[n] for n in told], [pairs[n].answer for n in told])
+        bad_scores = self.scores([asked[n] for n, _ in bad], [answer for _, answer in bad])
         return choose_threshold(good_scores, bad_scores)
-
-
-def curate(
-    confidence: Confidence, pairs: Sequence[QAPair], asked: Sequence[Asked]
-) -> tuple[Threshold, list[float], list[bool]]:
-    """The threshold that the dev pairs among ``pairs`` choose, each pair's confidence, and whether it is kept.
-
-    ``asked[i]`` is the question of ``pairs[i]`` with its passage. Without a threshold nothing else is asked: the
-    confidences are then 1.0, and all are kept.
-    """
-    dev = [n for n, pair in enumerate(pairs) if pair.split == "dev"]
-    threshold = confidence.choose([pairs[n] for n in dev], [asked[n] for n in dev])
-    if threshold.value <= 0:
-        return threshold, [1.0] * len(pairs), [True] * len(pairs)
-    scores = confidence.scores(asked, [pair.answer for pair in pairs])
-    return threshold, scores, [score >= threshold.value for score in scores]
 
 
 def read_verdict(reply: str) -> float:

@@ -133,7 +133,7 @@ class Deduper:
             other = self._asked[place]
             if _other_subject(asked, other, renamed=False) or self._cosine(place, vector) < self._threshold:
                 continue
-            if asked.answer == other.answer:
+            if _one_answer(asked.answer, other.answer):
                 return ALIKE
             if asked.stems == other.stems and asked.pair.document == other.pair.document:
                 return CONTRARY
@@ -189,6 +189,14 @@ def _other_subject(a: _Asked, b: _Asked, *, renamed: bool) -> bool:
             a.numbers <= b.numbers or b.numbers <= a.numbers
         )
     return a.numbers != b.numbers or bool(a.names - b.names and b.names - a.names)
+
+
+def _one_answer(a: str, b: str) -> bool:
+    """Whether the answers are the same, or one says less with the same numbers ("23", "23 hours")."""
+    said, other = set(a.split()), set(b.split())
+    digits = {word for word in said if word[0].isdigit()}
+    same_numbers = bool(digits) and digits == {word for word in other if word[0].isdigit()}
+    return a == b or (same_numbers and (said <= other or other <= said))
 
 
 def _one_place(a: QAPair, b: QAPair) -> bool:

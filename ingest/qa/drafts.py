@@ -58,6 +58,10 @@ class QuestionSource(Protocol):
         """How many chunks it wants at a time; None: all chunks of one document."""
         ...
 
+    def takes(self, chunk: Chunk) -> bool:
+        """Whether it would write anything about the chunk at all; a bound on chunks counts only these."""
+        ...
+
     def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         """What it writes about each chunk, in order; ``documents`` by id holds those of the chunks."""
         ...

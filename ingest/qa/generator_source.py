@@ -18,7 +18,7 @@ from fieldguide.models.base import Generation, Prompt
 from fieldguide.settings import Questions
 from fieldguide.types import Chunk, Document, Kind, Level, Retriever, content_hash
 from ingest.qa.calls import Calls, Estimate
-from ingest.qa.checks import normal_question
+from ingest.qa.checks import holds, normal_question
 from ingest.qa.drafts import Draft, Drafted, Rejection
 from ingest.qa.kinds import LEVELS, allot, described, kind_of, level_of, plain_answer
 from ingest.qa.passage_answers import (
@@ -118,6 +118,9 @@ class ModelSource:
         )
         return f"{self.name}-{self._calls.generator.id}-{decided[:12]}"
 
+    def takes(self, chunk: Chunk) -> bool:
+        return not isinstance(self._kinds(chunk), Rejection)
+
     def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         """Drafts and rejections for each chunk, in order; chunks that carry no question cost no call."""
         outcome: dict[int, tuple[list[_Asked], list[Rejection]]] = {}
@@ -171,7 +174,7 @@ class ModelSource:
         """The kinds to ask of a chunk, or why it is not worth a call."""
         words = {token for token in align.tokens(chunk.text) if any(map(str.isalpha, token))}
         size = letters(chunk.text)
-        if size < _FEWEST_LETTERS and sum(map(str.isdigit, chunk.text)) < _FEWEST_LETTERS:
+        if size + sum(map(str.isdigit, chunk.text)) < _FEWEST_LETTERS:
             return Rejection("chunk too short to ask about", chunk.text[:80])
         if len(words) < _FEWEST_WORDS and size < _FEWEST_LETTERS:
             return Rejection("chunk holds only numbers", chunk.text[:80])
@@ -191,9 +194,15 @@ class ModelSource:
 
     def _prompt(self, document: Document, chunk: Chunk, kinds: Sequence[Kind]) -> Prompt:
         return self._prompts.fill(
-            self._chat, metadata=json.dumps(metadata_of(document, chunk), ensure_ascii=False), title=document.title,
-            text=chunk.text, count=str(len(kinds)), kinds=described(kinds), levels=", ".join(self._levels),
-        )  # fmt: skip
+            self._chat,
+            metadata=json.dumps(metadata_of(document, chunk), ensure_ascii=False),
+            title=document.title,
+            about=chunk.context or document.title,
+            text=chunk.text,
+            count=str(len(kinds)),
+            kinds=described(kinds),
+            levels=", ".join(self._levels),
+        )
 
     def _read(self, reply: Generation) -> tuple[list[Item], list[Rejection]]:
         schema = Pair if self._retriever is None else Item
@@ -270,22 +279,49 @@ def letters(text: str) -> int:
 
 
 def _with_answers(asked: Sequence[_Asked], chunk: Chunk) -> Drafted:
-    """Drafts with the quote as it stands in the chunk; rejected is a yes or no that nothing proves."""
+    """Drafts with the quote as it stands in the chunk, and why the others are none."""
     drafts: list[Draft] = []
     refused: list[Rejection] = []
     for one in asked:
         answer = plain_answer(one.kind, clean_answer(one.item.answer))
-        place = place_quote(one.item.quote, chunk.text)
-        quote = chunk.text[slice(*place)] if place else ""
-        if not quote and one.kind != "yes/no":
-            quote = _sentence_around(answer, chunk.text)
-        if not answer:
-            refused.append(Rejection("answer is empty", one.question))
-        elif not quote and one.kind == "yes/no":
-            refused.append(Rejection("quote not in the chunk", f"{one.question} | {answer} | {one.item.quote}"))
+        reason, quote = _quoted(one, answer, chunk.text)
+        if reason:
+            refused.append(Rejection(reason, f"{one.question} | {answer} | {one.item.quote}"))
         else:
-            drafts.append(Draft(one.question, answer, quote or one.item.quote, one.kind, one.level))
+            drafts.append(Draft(one.question, answer, quote, one.kind, one.level))
     return drafts, refused
+
+
+def _quoted(asked: _Asked, answer: str, text: str) -> tuple[str, str]:
+    """("", the words of the text that are said to prove the answer), or (reason, "").
+
+    An answer of several words may stand outside of the quote, and is then proved by its own sentence; one word that
+    does not stand in the sentences of its quote ("1", in a date) proves nothing.
+    """
+    if not answer:
+        return "answer is empty", ""
+    place = place_quote(asked.item.quote, text)
+    if asked.kind == "yes/no":
+        return ("", text[slice(*place)]) if place else ("quote not in the chunk", "")
+    if place and holds(answer, text[slice(*place)]):
+        found = text[slice(*place)]
+    else:
+        around = [s for s in align.sentences(text) if place and s[0] < place[1] and place[0] < s[1]]
+        widened = text[around[0][0] : around[-1][1]] if around else ""
+        if widened and holds(answer, widened):
+            found = widened
+        elif place and len(align.content_tokens(answer)) < 2 and align.find_exact(answer, text):
+            return "answer not in its quote", ""
+        else:
+            found = _sentence_around(answer, text) or asked.item.quote
+    return ("answer is a field's label", "") if _is_label(answer, text) else ("", found)
+
+
+def _is_label(answer: str, text: str) -> bool:
+    """Whether the answer stands only before colons, as "Age" does in "Certificate: Age: 41"; not in a table's rows,
+    where the name of a column may well be the answer."""
+    after = [text[match.end :].partition("\n")[0].lstrip(" ") for match in align.find_exact(answer, text)]
+    return bool(after) and all(rest.startswith(":") and " | " not in rest for rest in after)
 
 
 def _retrieved(asked: _Asked, answer: Answered) -> Draft:

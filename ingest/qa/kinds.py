@@ -31,7 +31,7 @@ _HINTS: Mapping[Kind, re.Pattern[str]] = {
         r"(?i)\b(1[5-9]|20)\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\b\d{1,2}:\d\d\b|\b(january|february|march|april|june"
         r"|july|august|september|october|november|december|spring|summer|autumn|winter)\b"
     ),
-    "list": re.compile(r"(?m),[^,.;\n]+,[^,.;]*\b(and|or)\b|(^\s*([-•*]|\(?\w{1,2}[.)])\s.*\n){2}"),
+    "list": re.compile(r"(?m),[^,.;\n]+,[^,.;]*\b(and|or)\b|(^[ \t]*([-•*]|\(?\w{1,2}[.)])\s.*\n){2}"),
     "comparison": re.compile(
         r"(?i)\b(than|compared|versus|both|whereas|while|unlike|instead|differ\w*|higher|lower)\b"
     ),
@@ -48,6 +48,19 @@ _QUESTION_STARTS: tuple[tuple[str, Kind], ...] = (
     ("how long", "quantity"), ("what year", "date"), ("what date", "date"), ("on what date", "date"),
     ("on which da", "date"), ("in what year", "date"), ("in which year", "date"),
 )  # fmt: skip
+_ENGLISH = re.compile(r"(?i)\b(what|which|how|who|when|where|does|did|is|are|was|were)\b")
+_ASKED_WITH: Mapping[Kind, re.Pattern[str]] = {
+    "comparison": re.compile(
+        r"(?i)\b(or|than|compare[ds]?|differ\w*|both|versus|more|less|same|between|unlike|higher|lower|larger|smaller|older"
+        r"|newer|longer|shorter|better|greater)\b"
+    ),
+    "procedure": re.compile(
+        r"(?i)\bhow\b(?! (many|much|long|far|old|high))|\b(steps?|do|done|process|procedure|should)\b"
+    ),
+    "definition": re.compile(r"(?i)\bwhat (is|are|was|were|does)\b|\b(mean\w*|defin\w+|refers?|stands? for|called)\b"),
+}
+"""Words that an English question of a kind has; models name kinds that they were asked for and did not write."""
+_SEVERAL = re.compile(r"[,;、\n]|\b(and|or|und|et|y)\b")
 _YES_NO = re.compile(r"(?i)(yes|no|ja|nein|oui|non|sí|sì|sim|não|nee)(?=\s*$|[,.;:])")
 
 
@@ -94,6 +107,8 @@ def kind_of(named: str, question: str, answer: str, text: str) -> Kind:
         given == "yes/no"
         or (given in ("quantity", "date") and not re.search(r"\d", answer))
         or (given == "table lookup" and not _TABLE_ROW.search(text))
+        or (given == "list" and not _SEVERAL.search(answer))
+        or (given in _ASKED_WITH and _ENGLISH.search(question) and not _ASKED_WITH[given].search(question))
     )
     return "fact" if impossible else given
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fieldguide import align
 from fieldguide.types import Chunk, Document, Kind, QAPair, content_hash
 from ingest.qa.drafts import Draft
-from ingest.qa.names import Naming, document_names, find_naming, place_in, read_forms, usable
+from ingest.qa.names import Naming, by_document, document_names, find_naming, place_in, read_forms, usable
 from ingest.qa.rule_anchors import Anchors
 from ingest.qa.rule_forms import Form, plain, split_field
 from ingest.qa.rule_labels import WORDS, words
@@ -69,24 +69,23 @@ def read_facts(
     names = document_names(documents, chunks, forms)
     shelf = Shelf(chunks, names, {word: frozenset(held) for word, held in holders.items()}, frozenset(small))
     facts = [fact for pair in usable(pairs, chunks) if (fact := _fact(pair, shelf, forms[pair.chunk]))]
-    common = _common([fact.pair for fact in facts], chunks)
+    common = _common([fact.pair for fact in facts], shelf)
     facts = [fact for fact in facts if fact.pair.id not in common]
     return sorted(facts, key=lambda fact: content_hash(str(seed), fact.pair.id)), shelf
 
 
-def _common(pairs: Sequence[QAPair], chunks: Mapping[str, Chunk]) -> set[str]:
+def _common(pairs: Sequence[QAPair], shelf: Shelf) -> set[str]:
     """The pairs whose evidence stands in the same words in another document: no fact of one document."""
-    texts: dict[str, str] = defaultdict(str)
-    for chunk in chunks.values():
-        texts[chunk.document] += " " + " ".join(chunk.text.split())
+    members = by_document(shelf.chunks)
     found = set()
     for pair in pairs:
-        place = place_in(pair.evidence[0], chunks[pair.chunk])
-        text = chunks[pair.chunk].text
+        text = shelf.chunks[pair.chunk].text
+        place = place_in(pair.evidence[0], shelf.chunks[pair.chunk])
         if place is None:
             continue
         around = " ".join(text[max(0, place[0] - _AROUND) : place[1] + _AROUND].split()[1:-1])
-        if any(around in other for document, other in texts.items() if document != pair.document):
+        others = shelf.holding(around) - {pair.document}
+        if any(around in " ".join(chunk.text.split()) for other in others for chunk in members[other]):
             found.add(pair.id)
     return found
 

@@ -67,7 +67,7 @@ def guard(
         more = f"\n  and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
         raise LeakError(
             f"Training and test share {len(leaks)} question(s) or fact(s), so the figures would prove nothing; reject "
-            "one of each two with `fieldguide qa review`, or run `fieldguide qa` again:\n" + "\n".join(listed) + more
+            "one of each two with `fieldguide qa review`:\n" + "\n".join(listed) + more
         )
 
 

@@ -19,7 +19,7 @@ OTHER_KIND, MADE_UP, HALF_GIVEN, WHOLE = (
     "answer is its whole sentence",
 )
 
-_HALF = 0.6
+_HALF = 0.5
 _WHOLE = 0.8
 _MOST_UNKNOWN = 0.34
 _STEM = 4
@@ -53,6 +53,8 @@ _VERB = re.compile(
     r"|spent|stood|threw|won|wrote|withdrew|to [a-z]+)\b"
 )
 
+_NOUN_FIRST = re.compile(r"(?i)^(?:an?|the|on|in|at|of|for|by|with|from|his|her|its|their|all|each|\d\S*)\b")
+
 
 def misfit(question: str, answer: str, sentence: str, text: str) -> str:
     """Why the draft makes no sense, or "". ``text`` is all the model was shown, ``sentence`` what it asks about."""
@@ -78,7 +80,7 @@ def _fits(question: str, answer: str) -> bool:
     if re.match(r"(?:why|how (?:do|does|did|can|should))\b", question):
         return not _BARE_VALUE.match(answer)
     if re.match(r"what (?:happen(?:s|ed)\b|(?:did|does|do|should|must|can|will|would|could) [^,?]*\bdo\b)", question):
-        return bool(_VERB.search(answer))
+        return bool(_VERB.search(answer)) or (len(answer.split()) > 2 and not _NOUN_FIRST.match(answer))
     if re.match(r"who\b", question):
         return not _BARE_VALUE.match(answer) and not re.match(r"(?i)(?:because|to|when|after|in|on|at|by)\b", answer)
     return True

@@ -18,7 +18,7 @@ from ingest.qa.comparisons import comparisons, same_values
 from ingest.qa.drafts import Draft, Drafted, Rejection
 from ingest.qa.known_facts import Fact, Shelf, alike, is_name, join, nameable, read_facts
 from ingest.qa.names import Naming, names_in, usable
-from ingest.qa.rule_labels import EVENT, WORDS
+from ingest.qa.rule_labels import EVENT, WORDS, words
 
 _ASKS = re.compile(
     r"(?:How|What|Which|Who|When|Where|Why|At what|On what|In what|In which|From what|By whom|To whom)\b"
@@ -28,6 +28,12 @@ _SUBJECT = re.compile(
     r"(?:Who|(?:Which|What) (?P<noun>[a-z]+)) "
     r"(?P<verb>(?!(?:is|was|are|were|did|does|do|has|had|have|will|would|can)\b)"
     r"(?:[a-z]+(?:ed|s)|wrote|made|built|led|won|gave|ran|held|took|sold|bought|drew)) (?P<rest>[^,?]+)\?"
+)
+_MONTH = re.compile(r"January|February|March|April|May|June|July|August|September|October|November|December|Mr|Ms|Dr")
+_ASKING = words(
+    "many much given listed recorded stated reported figure amount percentage according million millions thousand "
+    "thousands dollars total report table months ended year years july june march december september time date "
+    "place happen happened occur occurred took take under out"
 )
 _LONGEST = 40
 _LONGEST_PART = 16
@@ -150,7 +156,8 @@ def _chains(pairs: Sequence[QAPair], shelf: Shelf) -> Iterator[Draft | Rejection
         for name in names_in(pair.question):
             for key in naming.get(name.text.casefold(), ()):
                 described = _description(key)
-                if not described or _share(key, pair, shelf) or len(align.find_exact(name.text, pair.question)) != 1:
+                near = key.chunk == pair.chunk or align.find_exact(pair.answer, shelf.chunks[key.chunk].text)
+                if not described or near or len(align.find_exact(name.text, pair.question)) != 1:
                     yield Rejection("name cannot be described", f"{key.question} | {pair.question}")
                     continue
                 start = name.start - (4 if pair.question[: name.start].casefold().endswith("the ") else 0)
@@ -211,8 +218,15 @@ def _fit(first: Fact, second: Fact, shelf: Shelf) -> bool:
         and first.naming.place == second.naming.place
         and first.attribute != second.attribute
         and _opening(first) != _opening(second)
+        and bool(_about(first) & _about(second))
         and not _share(first.pair, second.pair, shelf)
     )
+
+
+def _about(fact: Fact) -> set[str]:
+    """What a question speaks of beside its document: two that share nothing of it are not asked in one breath."""
+    question = f"{fact.naming.before} {fact.naming.after}"
+    return {word for word in align.content_tokens(question) if word.isalpha() and word not in _ASKING}
 
 
 def _opening(fact: Fact) -> str:
@@ -229,11 +243,13 @@ def shared_entities(chunks: Sequence[Chunk], wanted: int, seed: int = 0) -> list
     """
     held: dict[str, list[Chunk]] = defaultdict(list)
     spelled: dict[str, str] = {}
+    small = {word for chunk in chunks for word in re.findall(r"\b[a-z]+\b", chunk.text)}
     for chunk in chunks:
         about = " ".join((chunk.context, *chunk.heading)).casefold()
         for name in names_in(chunk.text):
             key = " ".join(name.text.split())
-            if not _is_entity(chunk.text, name.start, name.end, name.sort) or key.casefold() in about:
+            common = key.casefold() in about or key.casefold() in small
+            if common or not _is_entity(chunk.text, name.start, name.end, name.sort):
                 continue
             spelled.setdefault(key.casefold(), key)
             if chunk not in held[key.casefold()][-1:]:
@@ -261,11 +277,12 @@ def shared_entities(chunks: Sequence[Chunk], wanted: int, seed: int = 0) -> list
 def _is_entity(text: str, start: int, end: int, sort: str) -> bool:
     """Whether a name is one of something in the world, not the label of a field or a heading in capitals."""
     name = text[start:end]
-    words = name.split()
+    parts = name.split()
     if sort in ("title", "date", "year", "number") or len(name) < _SHORTEST_NAME or "\n" in name:
         return False
     if sort != "name":
         return True
-    if any(word.casefold().strip(".") in WORDS for word in words) or (name.isupper() and len(words) > 1):
+    label = any(word.casefold().strip(".") in WORDS for word in parts)
+    if label or (name.isupper() and len(parts) > 1) or len(parts[-1]) == 1 or _MONTH.fullmatch(name):
         return False
-    return len(words) > 1 or bool(re.search(r"[a-z,] $", text[max(0, start - 2) : start]))
+    return len(parts) > 1 or bool(re.search(r"[a-z,] $", text[max(0, start - 2) : start]))

@@ -40,7 +40,8 @@ _PATTERNS: tuple[tuple[Sort, re.Pattern[str]], ...] = (
     (
         "place",
         re.compile(
-            rf"\b{_CITY}(?: {_CITY}){{0,2}}, (?:[A-Z]{{2}}\b|{_CITY}(?: (?:of (?:the )?)?{_CITY}){{0,4}}\b(?!,| and\b))"
+            rf"\b{_CITY}(?: {_CITY}){{0,2}}, (?!(?:Inc|Corp|LLC|Ltd|Co|PLC|Jr|Sr|Mr|Ms|Dr)\b)"
+            rf"(?:[A-Z]{{2}}\b|{_CITY}(?: (?:of (?:the )?)?{_CITY}){{0,4}}\b(?!,| and\b))"
         ),
     ),
     (
@@ -180,9 +181,10 @@ def find_naming(question: str, anchors: Anchors) -> Naming | None:
     """Where a question names its document; None where it does not, or does so twice."""
     held = [(one, place) for place in ("{d}", "{e}", "{t}") for one in anchors.of(place)]
     for one, place in sorted(held, key=lambda item: -len(item[0])):
-        matches = list(
-            re.finditer(rf"(?<!\w)(?:{re.escape(one)}|^{re.escape(one[:1].upper() + one[1:])})(?!\w)", question)
-        )
+        if one[1:] not in question:
+            continue
+        opening = re.escape(one[:1].upper() + one[1:])
+        matches = list(re.finditer(rf"(?<!\w)(?:{re.escape(one)}|^{opening})(?!\w)", question))
         if len(matches) == 1:
             match = matches[0]
             return Naming(question[: match.start()], match.group(), question[match.end() :], place)

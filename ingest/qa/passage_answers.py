@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from fieldguide import align
 from fieldguide.models.base import Generation
 from fieldguide.prompts import passage_text
-from fieldguide.types import Chunk, Document, Evidence
+from fieldguide.types import PAGE_BREAK, Chunk, Document, Evidence
 from ingest.qa.calls import Calls
+from ingest.qa.checks import holds
 from ingest.qa.drafts import Draft, Drafted, Rejection
 from ingest.qa.prompt_files import PromptFiles
 from ingest.qa.replies import Quote, Quoted, ReplyFault, ask_until_parsed, parse
@@ -22,6 +23,8 @@ ANSWER_TOKENS, MULTI_HOP_TOKENS = 200, 300
 CLOSE = 0.8
 """Least share of a quote's words that the place in a passage must hold for it to count as that quote."""
 _FEWEST_CLOSE = 4
+_SHORTEST_ALONE = 4
+"""An answer of fewer characters ("No", "5") proves nothing where it happens to stand."""
 NO_ANSWER, NO_QUOTE = "no answer in the retrieved passages", "quote not in the passages"
 NO_MULTI_HOP, ONE_PASSAGE = "no question needs both chunks", "one chunk alone holds the quotes"
 EXAMPLE = "repeats the example"
@@ -67,8 +70,8 @@ def answer_questions(
 ) -> list[Answered | Rejection]:
     """An answer to each question from its own passages (shown under the numbers from 1), in order.
 
-    Its evidence are the places of its quotes, which must align with a passage. Rejected are questions that the
-    passages do not answer, and answers none of whose quotes is found.
+    Its evidence are the places of its quotes, which must align with a passage, and its own where no quote holds it.
+    Rejected are questions that the passages do not answer, and answers for which nothing is found.
     """
     asked = [
         prompts.fill("question_answer", passages=_shown(chunks), question=question)
@@ -89,8 +92,9 @@ def _answered(reply: Quoted, question: str, chunks: Sequence[Chunk]) -> Answered
     if not answer:
         return Rejection(NO_ANSWER, question)
     places = [place for quote in reply.quotes if (place := _evidence(quote, chunks)) is not None]
-    if not places and answer.casefold() not in ("yes", "no"):
-        places = [place for place in [_evidence(Quote(quote=answer), chunks)] if place is not None]
+    if not holds(answer, PAGE_BREAK.join(place.quote for place in places)):
+        itself = _evidence(Quote(quote=answer), chunks) if len(answer) >= _SHORTEST_ALONE else None
+        places += [itself] if itself is not None else []
     if not places:
         return Rejection(NO_QUOTE, f"{question} | {answer} | {'; '.join(q.quote for q in reply.quotes)}")
     evidence = tuple({(e.document, e.spans): e for e in places}.values())

@@ -22,6 +22,7 @@ from ingest.qa.rule_phrasings import INDIRECT, YES_NO, reworded
 
 _LONGEST = 40
 _TOKENS_EACH = 48
+_YES_OR_NO = re.compile(r"^(?i:yes or no): ")
 
 
 def rephrase(pair: QAPair, n: int, seed: int = 0) -> list[str]:
@@ -35,9 +36,8 @@ def rephrase(pair: QAPair, n: int, seed: int = 0) -> list[str]:
     if not question.endswith("?") or question.count("?") != 1:
         return []
     found: dict[str, str] = {}
-    for one in reworded(question, pair.answer):
-        one = one[:1].upper() + one[1:]
-        if not _fault(question, one, pair.answer):
+    for one in dict.fromkeys(text[:1].upper() + text[1:] for text in reworded(question, pair.answer)):
+        if one != question and not _fault(question, one, pair.answer):
             found.setdefault(" ".join(align.tokens(one)), one)
     base = _pairs_of_words(question)
     return sorted(
@@ -50,6 +50,7 @@ def _fault(question: str, other: str, answer: str) -> str:
     """Why another wording cannot stand for a question; "" if it can."""
     if align.tokens(other) == align.tokens(question):
         return "the same wording"
+    other = _YES_OR_NO.sub("", other)
     if not other.endswith("?") or other.count("?") != 1 or "\n" in other:
         return "not one question"
     if len(other.split()) > _LONGEST:
@@ -65,8 +66,7 @@ def _fault(question: str, other: str, answer: str) -> str:
 
 def _is_yes_no(question: str) -> bool:
     """Whether a question asks for yes or no; "Can you tell me who" does not."""
-    bare = re.sub(r"^(?i:yes or no): ", "", question)
-    return bool(YES_NO.match(bare[:1].upper() + bare[1:]) and not INDIRECT.match(bare))
+    return bool(YES_NO.match(question[:1].upper() + question[1:]) and not INDIRECT.match(question))
 
 
 def _pairs_of_words(text: str) -> set[tuple[str, str]]:

@@ -18,8 +18,8 @@ from fieldguide.prompts import load
 from fieldguide.types import content_hash
 
 SLOTS = {
-    "question_pairs": ("metadata", "title", "text", "count", "kinds", "levels"),
-    "question_only": ("metadata", "title", "text", "count", "kinds", "levels"),
+    "question_pairs": ("metadata", "title", "about", "text", "count", "kinds", "levels"),
+    "question_only": ("metadata", "title", "about", "text", "count", "kinds", "levels"),
     "question_answer": ("passages", "question"),
     "question_multi_hop": ("passages", "entity"),
     "question_retry": ("error",),

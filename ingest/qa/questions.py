@@ -16,14 +16,14 @@ from fieldguide.errors import NotReady
 from fieldguide.models.base import Embedder
 from fieldguide.settings import Questions
 from fieldguide.types import NEAR_DUPLICATE, Chunk, Document, Progress, QAPair, Retriever, Split
-from ingest.qa.calls import BudgetReached
+from ingest.qa.calls import BudgetReached, Calls
 from ingest.qa.confidence import LOW, Confidence, Threshold
 from ingest.qa.dedupe import Deduper
-from ingest.qa.derived import ORIGIN, derive, reword
+from ingest.qa.derived import ORIGIN, Maker
 from ingest.qa.drafts import QuestionSource
 from ingest.qa.leaks import guard
 from ingest.qa.reader import Reader, asked_of
-from ingest.qa.splits import assign_splits, group_tests, tie
+from ingest.qa.splits import TRAINED, assign_splits, group_tests, tie
 from ingest.qa.verify import Verifier
 
 _CURATION = "confidence"
@@ -56,13 +56,15 @@ def make_pairs(
     embedder: Embedder,
     reader: Reader | None = None,
     retriever: Retriever | None = None,
+    writer: Calls | None = None,
 ) -> QuestionsReport:
     """Ask every source about every chunk that it has not been asked about, and keep the drafts that hold.
 
     Each batch of chunks is stored when it is done, so a killed run goes on where it was. ``settings.model_chunks``
     bounds how many chunks sources that want batches see, spread over the documents. ``reader`` reads back what models
-    wrote; ``retriever`` checks that questions without an answer have none (without it none are made). A budget that
-    is reached ends the asking; what is done is kept.
+    wrote; ``retriever`` checks that questions without an answer have none (without it none are made); ``writer``, a
+    generator that follows prompts, joins chunks and rewords where rules cannot. A budget that is reached ends the
+    asking; what is done is kept.
 
     Raises NotReady without documents, LeakError if tests and training share what they must not.
     """
@@ -83,8 +85,9 @@ def make_pairs(
             report.threshold = _curate(catalog, reader, documents, settings, report, progress)
     except BudgetReached as reached:
         report.stopped = str(reached)
-        reader = None
-    _settle(catalog, documents, settings, embedder, ties, retriever, reader, report, progress)
+        reader = writer = None
+    maker = Maker(settings, retriever, reader, writer)
+    _settle(catalog, documents, settings, embedder, ties, maker, report, progress)
     return report
 
 
@@ -97,7 +100,8 @@ def _ask(
     documents = verifier.documents
     chosen = {document: catalog.chunks(document) for document in documents}
     if source.batch is not None and settings.model_chunks:
-        chosen = _spread(chosen, settings.model_chunks)
+        taken = {document: [c for c in chunks if source.takes(c)] for document, chunks in chosen.items()}
+        chosen = _spread(taken, settings.model_chunks)
     total = sum(map(len, chosen.values()))
     waiting = {c.id for chunks in chosen.values() for c in chunks if (c.id, source.id) not in done}
     report.skipped_chunks += total - len(waiting)
@@ -154,8 +158,7 @@ def _settle(
     settings: Questions,
     embedder: Embedder,
     ties: Mapping[str, str],
-    retriever: Retriever | None,
-    reader: Reader | None,
+    maker: Maker,
     report: QuestionsReport,
     progress: Progress,
 ) -> None:
@@ -164,11 +167,19 @@ def _settle(
     progress.start("splits")
     before = {pair.id: pair for pair in catalog.pairs(every=True)}
     base = [pair for pair in before.values() if pair.origin != ORIGIN or pair.author]
+    if catalog.artefacts("adapter") and not any(pair.group for pair in base):  # pairs of before there were groups
+        base = [replace(pair, group=TRAINED) if pair.split == "train" else pair for pair in base]
     chunks = {chunk.id: chunk for chunk in catalog.iter_chunks()}
     plain = [p for p in base if p.answerable and not p.after and p.verdict != "rejected" and p.chunk in chunks]
-    derived, rejections = derive(plain, chunks, documents, settings, retriever=retriever, reader=reader)
     grouped = group_tests(base, splits, settings, embedder, ties)
-    derived += reword(grouped, settings)
+    try:
+        derived, rejections = maker.derive(plain, chunks, documents)
+        derived += maker.reword(grouped)
+    except BudgetReached as reached:
+        report.stopped = str(reached)
+        rules = Maker(settings, maker.retriever)
+        derived, rejections = rules.derive(plain, chunks, documents)
+        derived += rules.reword(grouped)
     known = {pair.id for pair in base}
     derived = [_as_before(pair, before) for pair in derived if pair.id not in known]
     everything = group_tests([*grouped, *derived], splits, settings, embedder, ties)
@@ -176,10 +187,10 @@ def _settle(
     guard(everything, embedder, settings.alike, ties)
     catalog.put_pairs(settled[p.id] for p in base if settled[p.id] != p)
     catalog.replace_pairs(ORIGIN, (settled[p.id] for p in derived), [(r.reason, r.detail) for r in rejections])
-    made = Counter(pair.kind for pair in derived)
-    report.kept.update(pair.origin for pair in derived)
-    report.kinds.update(made)
-    report.rejected.update(r.reason for r in rejections)
+    new = [pair for pair in derived if pair.id not in before]
+    report.kept.update(pair.origin for pair in new)
+    report.kinds.update(pair.kind for pair in new)
+    report.rejected.update(r.reason for r in rejections if new)
     report.splits.update(pair.split for pair in everything if pair.verdict != "rejected")
     report.groups.update(pair.group for pair in everything if pair.split == "test" and pair.verdict != "rejected")
 

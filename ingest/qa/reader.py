@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from fieldguide.metrics import containment, normalise_answer, token_f1
 from fieldguide.models.base import Embedder, Message, Prompt
-from fieldguide.prompts import NOT_THERE, fill, load, question_adapter_hash, read_prompt
+from fieldguide.prompts import fill, load, question_adapter_hash, read_prompt
 from fieldguide.settings import Questions
 from fieldguide.types import Chunk, content_hash
 from ingest.qa.calls import Calls
@@ -24,6 +24,8 @@ TOO_LONG = "passage too long for the reader"
 
 _MAX_NEW_TOKENS = 40
 _MAX_ALONE = 24
+_REFUSAL = re.compile(r"(?:\w+ ){0,3}not (?:\w+ )?in (?:text|report|passage|document|article|story)\b")
+"""``NOT_THERE`` and what models make of it, normalised."""
 _BREAK = re.compile(r"[ \t]*\n[ \t]*(?:\n[ \t]*)?")
 _ITEM = re.compile(r"\(?(?:\d{1,2}|[a-z])[.)]\s|[•▪*–—-]\s")
 _LONG_LINE = 8
@@ -111,7 +113,7 @@ def _said(reply: str) -> str:
     """The first line of a reply that says anything; "" if that is that the answer is not there."""
     line = next((line for line in map(str.strip, reply.split("\n")) if line), "")
     line = re.sub(r"(?i)^(?:the )?answer(?: is)?\s*:\s*", "", line)
-    return "" if normalise_answer(line).startswith(normalise_answer(NOT_THERE)) else line
+    return "" if _REFUSAL.match(normalise_answer(line)) else line
 
 
 def join_lines(text: str) -> str:

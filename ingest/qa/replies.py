@@ -106,8 +106,8 @@ _Schema = TypeVar("_Schema", bound=BaseModel)
 _Reply = TypeVar("_Reply")
 
 _LINE = re.compile(
-    r"^[\s>*#\-\d.)(]*(?P<key>question|answer|quote|kind|level|passage|q|a)\s*\d*\s*[*_]*\s*[:：]"
-    r"[*_]*[ \t]*(?P<value>.*)$",
+    r"^[\s>*#\-\d.)(]{0,12}(?P<key>question|answer|quote|kind|level|passage|q|a) ?\d{0,3} ?[*_]{0,3} ?[:：]"
+    r"[*_]{0,3}[ \t]*(?P<value>.*)$",
     re.IGNORECASE,
 )
 _SHORT = {"q": "question", "a": "answer"}

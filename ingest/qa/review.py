@@ -194,7 +194,7 @@ class _Desk:
         if verdict == "edit" and not edited and not done:
             raise _Unusable("the verdict says edit, but nothing is edited")
         if edited:
-            made = self._edited(pair, question, answer, quote, kind, level)
+            made = self._edited(pair, question, answer, quote, kind, level, vouched=bool(said))
             if made != pair:
                 return "edited", self._keep(replace(made, verdict=ACCEPTED, author=self._author))
         if verdict in (ACCEPTED, REJECTED) and verdict != pair.verdict:
@@ -203,8 +203,9 @@ class _Desk:
 
     def _edited(
         self, pair: QAPair, question: str | None, answer: str | None, quote: str | None, kind: str | None,
-        level: str | None,
+        level: str | None, *, vouched: bool,
     ) -> QAPair:  # fmt: skip
+        """The pair as edited, None meaning as it was. ``vouched``: with a verdict, the quote shown is the person's."""
         made = replace(
             pair,
             question=_whole(pair.question if question is None else question),
@@ -225,7 +226,7 @@ class _Desk:
             near = [chunk for chunk in near if chunk.id == pair.chunk]
         if quote is None and holds(made.answer, shown) and len(pair.evidence) > 1:
             return made  # put together from several places, and still is
-        chunk, evidence = _grounded(made, quote or "", shown, near)
+        chunk, evidence = _grounded(made, quote or "", shown, near, vouched=vouched)
         return replace(made, chunk=chunk.id, evidence=(evidence,))
 
     def add(self, row: Row) -> tuple[str, QAPair]:
@@ -323,14 +324,19 @@ def _known(value: str | None, names: Sequence[str], what: str, default: str) -> 
     return word or default
 
 
-def _grounded(pair: QAPair, quote: str, before: str, chunks: Sequence[Chunk]) -> tuple[Chunk, Evidence]:
+def _grounded(
+    pair: QAPair, quote: str, before: str, chunks: Sequence[Chunk], *, vouched: bool = False
+) -> tuple[Chunk, Evidence]:
     found = ground_by_hand(pair.question, pair.answer, pair.kind, quote, before, chunks)
-    if found is None and quote:
+    if found is None and vouched and not quote:
+        found = ground_by_hand(pair.question, pair.answer, pair.kind, before, "", chunks)
+    if found is not None:
+        return found
+    if quote:
         raise _Unusable("the quote was not found in the document, or not the answer's numbers in it")
-    if found is None:
-        where = "where the pair's evidence stands" if before else "in the document"
-        raise _Unusable(f"the answer {pair.answer[:80]!r} was not found {where}; give a quote that proves it")
-    return found
+    hint = "give a quote that proves it" + (", or the verdict accept if the one shown does" if before else "")
+    where = "where the pair's evidence stands" if before else "in the document"
+    raise _Unusable(f"the answer {pair.answer[:80]!r} was not found {where}; {hint}")
 
 
 def _pages(cell: str) -> set[int]:

@@ -21,7 +21,7 @@ from ingest.qa.self_contained import not_self_contained
 _FIRST_CHUNKS = 8
 _LONGEST_TITLE = 90
 _RECORD = (
-    r"report|invoice|case|order|contract|permit|claim|policy|project|docket|application|file|ticket|course|account|bill"
+    r"report|invoice|case|order|contract|permit|claim|policy|project|docket|application|ticket|course|account|bill"
 )
 _BOILERPLATE = re.compile(
     r"(?i)united states|securities and exchange commission|for immediate release|table of contents|contents|page \d"
@@ -29,22 +29,28 @@ _BOILERPLATE = re.compile(
     r"|.*\b(?:final|factual|annual|quarterly|interim) report$|(?:basic|general) .*information$|(?:draft|confidential)\b"
 )
 _ORGANISATION = re.compile(
-    r"\b((?:[A-Z][\w&’'.-]*,? ){0,4}[A-Z][\w&’'-]*,? (?:plc|PLC|Inc|Corporation|Corp|Ltd|Limited|LLC|AG|SE|N\.V)\b\.?)"
+    r"\b((?:[A-Z][\w&’'.-]*,? ){0,4}[A-Z][\w&’'-]*,? "
+    r"(?:plc|PLC|Inc|Corporation|Corp|Ltd|Limited|LLC|AG|SE|N\.V)\b\.?)"
 )
 _FORM_NAME = re.compile(r"(?i)\bform (10-[KQ]|8-K|20-F|6-K|S-\d|DEF 14A)\b")
+_TWICE = re.compile(r"\b(\w{3,}) \1\b")
 _PERIOD = re.compile(r"(?i)\b(?:year|period|quarter|months)\s+ended:?\s+([A-Z][a-z]+ \d{1,2}, \d{4})")
 _COMPANY = re.compile(r"\bthe (?:Company|Registrant|registrant|company|Corporation)\b")
 _DANGLING = re.compile(
     r"(?i)\b(?:he|she|it|they|this|these|those|his|her|hers|its|their|him|them|we|us|our|you|your|my|herein|above|below"
     r"|former|latter|aforementioned|such)\b"
-    r"|\bthe (?:passage|text|paragraph|excerpt|document|report|article|section|author|table|figure|following|other|same)"
+    r"|\bthe (?:passage|text|paragraph|excerpt|document|report|article|section|author|table"
+    r"|figure|following|other|same)"
     r"\b(?! (?:on|about|of|for|[A-Z0-9“]))"
 )
 _THE_EVENT = re.compile(rf"\bthe (?:{EVENT})\b(?! (?:report|number|of|in|at|near|involving)\b)")
 _THE_THING = re.compile(r"\bthe (?:airplane|aircraft|vehicle|vessel|helicopter)\b(?!['’\w])")
 _PAST = re.compile(r"(?i)\b(?:did|was|were|had)\b")
 _DEFINITE = re.compile(r"\b[Tt]he ([a-z][\w’'-]*)(?: ([\w’'-]+))?")
-_INSTITUTION = re.compile(r"\b[Tt]he ((?:[A-Z][\w’'&.-]* ?){1,2})(?![A-Z]|(?:of|for|and) [A-Z])")
+_INSTITUTION = re.compile(
+    r"\b[Tt]he ([A-Z][\w’'&.-]*(?: [A-Z][\w’'&.-]*)?)(?![\w’'&.-])(?! [A-Z]| (?:of|for|and) [A-Z])"
+)
+_UNNAMED_DEED = re.compile(r"(?:What|Who) (?:is|are|was|were) (?:\w+ly )?\w+(?:ed|en|wn|ld|de)\b")
 _NAME = re.compile(r"(?<![.?!] )(?<!^)\b[A-Z][\w’'&.-]+|\b[A-Z]{2,}\w*")
 _AFTER_BARE = words(
     "in on at by from with to for and or but as that which who when while after before during because than into onto "
@@ -164,11 +170,12 @@ def names_its_subject(question: str) -> bool:
         noun, after = match.group(1), match.group(2)
         if noun not in _ONE_OF_ITS_KIND and (after is None or after in _AFTER_BARE):
             return False
-    if any(len(match.group(1).split()) <= 2 for match in _INSTITUTION.finditer(question)):
+    named = _NAME.search(question)
+    if _INSTITUTION.search(question) or (_UNNAMED_DEED.match(question) and not named):
         return False
     if _PAST.search(question):
         return len(_NAME.findall(question)) > 1
-    return bool(_NAME.search(question)) or len(content_tokens(question)) >= 4
+    return bool(named) or len(content_tokens(question)) >= 4
 
 
 def _past_without_date(question: str) -> bool:
@@ -216,23 +223,31 @@ def _document_name(document: Document, chunks: Sequence[Chunk], values: dict[str
     subject = " ".join((document.title, document.metadata.get("Title", ""), document.metadata.get("Subject", "")))
     if (form := _FORM_NAME.search(f"{subject} {text[:3000]}")) and holder:
         period = _PERIOD.search(text)
-        return f"the Form {form.group(1)} of {holder}" + (f" for {period.group(1)}" if period else "")
-    title = readable_title(document, chunks, _first(values, r"(?:document |report |project |course )?title|project name"))
+        return f"{holder}’s Form {form.group(1)}" + (f" of {period.group(1)}" if period else "")
+    title = readable_title(
+        document, chunks, _first(values, r"(?:document |report |project |course )?title|project name")
+    )
     return f"“{title}”" if title else ""
 
 
 def readable_title(document: Document, chunks: Sequence[Chunk], given: str = "") -> str:
-    """The title a form gives, the document's, or the first line or the file name that reads like one; else ""."""
-    lines = [line for chunk in chunks[:2] for line in chunk.text.split("\n")[:6]]
-    titles = (given, document.title, document.title.split(" – ")[0], document.metadata.get("Title", ""))
-    for least, candidates in ((2, titles), (3, lines)):
-        for name in candidates:
-            name = " ".join(name.split()).strip("\"“”")
-            said = re.findall(r"(?<!\S)[^\W\d_]{3,}", name)
-            if len(said) < least or len(name) > _LONGEST_TITLE or name[-1] in ":,.;?!" or _BOILERPLATE.match(name):
-                continue
-            if re.search(r"\b(?:and|of|the|for|–)$", name, re.IGNORECASE) or len(re.findall(r"\b[A-Z]\b", name)) > 3:
-                continue
-            return name if candidates is titles or name[0].isupper() else ""
-    stem = re.sub(r"[_\s]+", " ", PurePath(document.source).stem).strip()
-    return stem if len(re.findall(r"[^\W\d_]{4,}", stem)) >= 1 and " " in stem else ""
+    """The title a form gives, the document's, its file name, or the first line, if it reads like one; else ""."""
+    stem = _TWICE.sub(r"\1", re.sub(r"[_\s]+", " ", PurePath(document.source).stem).strip())
+    parts = re.findall(r"[^\W\d_]{4,}", stem)
+    for title in (given, document.title, document.title.split(" – ")[0], document.metadata.get("Title", "")):
+        if found := _as_title(title, 2):
+            return found
+    if parts and (len(parts) > 1 or re.search(r"\s\S*\d", stem)) and " " in stem:
+        return stem
+    lines = [line for chunk in chunks[:1] for line in chunk.text.split("\n")[:4]]
+    return next((found for line in lines if (found := _as_title(line, 3)) and found[0].isupper()), "")
+
+
+def _as_title(text: str, least: int) -> str:
+    """The text as a title, if it has ``least`` words of three letters and is neither boilerplate nor cut; else ""."""
+    name = _TWICE.sub(r"\1", " ".join(text.split()).strip('"“”'))
+    said = re.findall(r"(?<!\S)[^\W\d_]{3,}", name)
+    if len(said) < least or len(name) > _LONGEST_TITLE or name[-1] in ":,.;?!" or _BOILERPLATE.match(name):
+        return ""
+    cut = re.search(r"\b(?:and|of|the|for)$|\band –", name, re.IGNORECASE)
+    return "" if cut or len(re.findall(r"\b[A-Z]\b", name)) > 3 else name

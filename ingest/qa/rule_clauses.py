@@ -26,7 +26,8 @@ IRREGULAR = {
 }  # fmt: skip
 _DO = {"has": "does", "have": "do", "had": "did"}
 _PARTICIPLE = re.compile(
-    r"(?:not |\w+ly |also |already |since )?(?:been|\w+ed|\w+wn|\w+en|made|kept|held|built|led|lost|met|paid|sold|set|put|had|won|begun"
+    r"(?:not |\w+ly |also |already |since )?(?:been|\w+ed|\w+wn|\w+en|made|kept|held|built|led|lost|met|paid|sold"
+    r"|set|put|had|won|begun"
     r"|become|come|run|grown|shown|found|left|said|taught|bought|brought|cut|hit|let|read)\b"
 )
 _DROPS_E = re.compile(
@@ -54,7 +55,7 @@ _NOT_IN_SUBJECT = words(
 PRONOUN = re.compile(r"(?i)\b(he|she|it|they|this|these|those|his|her|their|its|him|them|we|us|our|you|your|I|my)\b")
 PREPOSITION = r"(?:in|on|at|near|from|into|onto|against|with|over|under|across|along|behind|between|off|towards?)"
 _DETERMINER = re.compile(r"(?i)(?:the|an?|his|her|its|their|one|two|three|several|each|both|all|no|\w+['’]s)$")
-_ADVERBS = ("then", "also", "subsequently", "again", "later", "first", "not")
+_ADVERBS = ("then", "also", "still", "already", "now", "subsequently", "again", "later", "first", "not")
 _CLAUSE_WORDS = ("and", "but", "that", "which", "who", "when", "because", "while", "where", "as")
 _PAST = "|".join(verb for verb in IRREGULAR if verb not in ("left", "found", "felt", "saw"))
 BOUND = re.compile(
@@ -79,14 +80,25 @@ _FIRST_WORD = re.compile(
 )
 _VAGUE = re.compile(
     r"(?i)\b(?:latter|former|following|below|above|others?|another|such|herein|hereof|thereof|hereby|therein|certain"
-    r"|respectively|not only|either|neither|both|same|next|previous|as follows|whether|respective|aforementioned)\b"
+    r"|respectively|not only|either|neither|both|same|next|previous|as follows|whether|respective"
+    r"|aforementioned|today|yesterday|tomorrow)\b"
     r"|[“”\"☐☒•|]|\b(?:v|vs|No|Art|Sec)\.?\?"
 )
-_CUT = re.compile(r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|in|on|at|for|to|from|by|with|as|that|which|than|per|not))$")
-_OPEN = re.compile(r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|as|that|which|than|per|not|until|because|beginning|starting|ending|ended))\?$")
+_CUT = re.compile(
+    r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|in|on|at|for|to|from|by|with|as|that|which|than|per|not))$"
+)
+_OPEN = re.compile(
+    r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|as|that|which|than|per|not|until|because|beginning|starting|ending|ended|Inc|Corp|Co|Ltd|No|U\.S|U\.K|D\.C))\?$"
+)
 _LED = re.compile(r"(?i)(?:it|they|this|these|those|that|which|who|such|so|as follows|the following|one|we|you|I)\b")
+_LITTLE = re.compile(r"(?i)(?:even|much|far)? ?(?:less|more|better|worse|higher|lower|so|well|good|bad)")
+_POINTS = re.compile(
+    r"(?i)\b(?:above|below|herein|the following|today|yesterday|tomorrow|those|these|we|us|our|ours|my)\b(?!\.)"
+)
 _JOINED = re.compile(r"\s+(?:and|or|nor|as well as|rather than|but not|and/or)\s+")
-_SERIES = re.compile(r",\s+(?:the|an?)\s[^,.;]{2,60},\s+(?:and|or)\s|,\s[^,.;]{2,40},\s[^.;]*\b(?:and|or)\s")
+_SERIES = re.compile(
+    r",\s+(?:the|an?)\s[^,.;]{2,60},?\s+(?:and|or)\s+(?:the|an?)\s|,\s[^,.;]{2,40},\s[^.;]*\b(?:and|or)\s"
+)
 _ELSEWHERE = re.compile(
     r"(?i)(?:the )?(?:former|latter|same|following|above|others?|it|them|this|that|one|two|several factors)"
 )
@@ -156,16 +168,9 @@ class Sentence:
         while end > start and (self.text[end - 1].isspace() or self.text[end - 1] in ".,;:"):
             end -= 1
         given, said = said, flat(self.text[start:end])
-        after = self.text[end : self.end]
         question = wordings[0]
-        if _ELSEWHERE.fullmatch(said) or _LED.match(said) or re.search(r"(?i)\b(?:above|below|herein|the following)\b", said):
-            return Rejection("answer points elsewhere", f"{label}: {said[:80]}")
-        is_value = kind in ("quantity", "date")
-        listed = not is_value and (LISTED.match(after) or _SERIES.match(after) or self._goes_on(end))
-        if listed or said.count('"') % 2 or said.count("(") != said.count(")") or _CUT.search(said):
-            return Rejection("answer is not a whole phrase", f"{label}: {said[:80]}")
-        if len(said.split()) > longest:
-            return Rejection("answer too long", f"{label}: {said[:80]}")
+        if not given and (fault := self._answer_fault(kind, start, end, longest)):
+            return Rejection(fault, f"{label}: {said[:80]}")
         if PRONOUN.search(question):
             return Rejection("question would hold a pronoun", f"{label}: {question}")
         if _VAGUE.search(question):
@@ -176,6 +181,19 @@ class Sentence:
             return Rejection("question too long", f"{label}: {question[:80]}")
         return Candidate(kind, label, (start, end), (self.start, self.end), tuple(map(flat, wordings)), rank, given)
 
+    def _answer_fault(self, kind: Kind, start: int, end: int, longest: int) -> str:
+        """Why a part of the sentence will not do as an answer, or ""."""
+        said, after = flat(self.text[start:end]), self.text[end : self.end]
+        if _LITTLE.fullmatch(said):
+            return "answer says too little"
+        if _ELSEWHERE.fullmatch(said) or _LED.match(said) or _POINTS.search(said):
+            return "answer points elsewhere"
+        is_value = kind in ("quantity", "date")
+        listed = not is_value and (LISTED.match(after) or _SERIES.match(after) or self._goes_on(end))
+        if listed or said.count('"') % 2 or said.count("(") != said.count(")") or _CUT.search(said):
+            return "answer is not a whole phrase"
+        return "answer too long" if len(said.split()) > longest else ""
+
     def _goes_on(self, end: int) -> bool:
         """Whether more of the same phrase follows an "and": words that are not another clause or verb."""
         more = _JOINED.match(self.text, end, self.end)
@@ -183,8 +201,10 @@ class Sentence:
             return False
         word = re.compile(r"\w+").match(self.text, more.end())
         verb = word is not None and (word.group() in AUXILIARIES or _is_finite(word.group(), "the"))
-        return not verb and read_clause(self.text, more.end(), self.end) is None and (
-            re.match(r"(?:he|she|it|they|then|also|\w+ly)\b", self.text[more.end() :]) is None
+        return (
+            not verb
+            and read_clause(self.text, more.end(), self.end) is None
+            and (re.match(r"(?:he|she|it|they|then|also|\w+ly)\b", self.text[more.end() :]) is None)
         )
 
     def clause_before(self, end: int) -> Clause | None:
@@ -269,7 +289,11 @@ def read_clause(text: str, start: int, end: int) -> Clause | None:
     found = [(m.group(), start + m.start(), start + m.end()) for m in re.finditer(r"\S+", text[start:end])]
     if not found or found[0][0].casefold() in NO_SUBJECT | AUXILIARIES or not found[0][0][0].isalpha():
         return None
-    if len(found) > 1 and re.fullmatch(r"(?i)others?|next|same|latter|former|following|above|two|three|first|second", found[1][0]):
+    if len(found[0][0]) < 3 and not re.fullmatch(r"[Aa]n?|[A-Z]{2}", found[0][0]):
+        return None
+    if len(found) > 1 and re.fullmatch(
+        r"(?i)others?|next|same|latter|former|following|above|two|three|first|second", found[1][0]
+    ):
         return None  # it leans on what was said before
     for i, (word, _, _) in enumerate(found[:11]):
         after = found[i + 1][0] if i + 1 < len(found) else ""

@@ -151,13 +151,17 @@ _HAPPENED = re.compile(
 )
 _PARTICIPLE_FIRST = re.compile(r"(?:\w+ly )?[a-z]+(?:ed|en|wn|nt|ld|lt|de|pt|ught)\b")
 _BARE = re.compile(r"(?i)the [a-z]+|an? [a-z]+")
+_ENDED = re.compile(r"\s*(?:[.;]|$|,\s+(?:which|but|while|where|whereas|and\s+(?:the|an?|it|they|he|she))\b)")
 _HEAD = re.compile(r"(?i)(.+?) (?:of|in|for|by|to|from|with|on|at|under|between|\w+ed|\w+ing)\b")
-_LIGHT = words("play take make have give do get become include involve contain appear remain seem use serve begin start "
-               "continue need want try face put set keep constitute comprise depart")
+_LIGHT = words(
+    "play take make have give do get become include involve contain appear remain seem use serve begin start "
+    "continue need want try face put set keep constitute comprise depart"
+)
 _OBJECT = re.compile(
-    r"((?:(?:about|approximately|up to) )?(?:the|an?|his|its|their|two|three|one|full|some|several|directional|control"
+    r"((?:(?:about|approximately|up to) (?=\d|two|three))?"
+    r"(?:the|an?|his|its|their|two|three|one|full|some|several|directional|control"
     r"|too much|approach|damage|power|impact|\d[\d,]*) [^,;:]{2,90}?|control of the [a-z]+|(?:[a-z]+ )?control)"
-    r"( (?:while|when|before|after|during|until|because|in order|to|and|at|in|on|with|from|into|so|for|instead)\b.*)?"
+    r"( (?:while|when|before|after|during|until|because|and|at|in|on|with|from|into|so|for|instead)\b.*)?"
 )
 
 
@@ -204,7 +208,7 @@ def _after_lead(sentence: Sentence) -> Found:
     past = _PAST.search(rest) and not _PRESENT.search(rest)
     if past and re.match(r"(?:the|an?|one|two|[A-Z])", rest) and not PRONOUN.search(f"{when} {rest.split()[0]}"):
         answer = (sentence.end - len(rest), sentence.end)
-        yield sentence.ask("fact", f"what happened {when}", answer, about(f"what happened {when}"))
+        yield sentence.ask("fact", f"what happened {when}", answer, about(f"what happened {when}")[1:])
 
 
 def _clause_at(sentence: Sentence, cut: int, stop: int, person: str) -> Found:
@@ -255,6 +259,14 @@ def _who_or_what(sentence: Sentence, clause: Clause, rest: str) -> Found:
         return
     if clause.verb in ("is", "are", "was", "were") and not _PARTICIPLE_FIRST.match(rest):
         return  # "What is high in summer?" has many answers
+    if re.match(
+        r"(?:may|might|could|be (?!\w+(?:ed|en|wn|pt|ut|ld|lt)\b)|even)\b", f"{clause.verb} {rest}"
+    ) or rest.startswith("be no"):
+        return
+    if re.search(r"\beven\b", rest) or not _ENDED.match(sentence.text, clause.end, sentence.end):
+        return  # what is said of the subject goes on
+    if clause.adverb in ("then", "also", "subsequently", "again", "later", "first", "still"):
+        return
     if clause.verb in ("has", "have", "had") or len(content_tokens(rest)) < 3 or _BARE.fullmatch(clause.subject):
         return
     if re.search(rf"\b(?:{PREPOSITION}|the|an?|of|to|for)$", rest):
@@ -280,8 +292,11 @@ def _state_facts(sentence: Sentence, clause: Clause, rest: str) -> Found:
     if m := _DONE_TO.fullmatch(rest):
         done, how, prep = len(m.group(1).split()), m.group(2), m.group(3)
         q = ""
-        if prep == "by":
-            q, done = f"by {'whom' if PERSON.search(m.group(4)) else 'what'} {verb} {subject} {m.group(1)}", done + 1
+        if prep == "by" and re.match(r"[a-z]+ing\b", m.group(4)):
+            q = f"how {verb} {subject} {m.group(1)}"
+        elif prep == "by":
+            agent = PERSON.search(_head(m.group(4))) or re.fullmatch(r"[A-Z]{2,6}", m.group(4))
+            q, done = f"by {'whom' if agent else 'what'} {verb} {subject} {m.group(1)}", done + 1
         elif how in _LOCATED or (how in _LOST and prep == "in"):
             q = f"{'where' if how in _LOCATED else 'how'} {verb} {subject} {m.group(1)}"
         if q:
@@ -290,7 +305,8 @@ def _state_facts(sentence: Sentence, clause: Clause, rest: str) -> Found:
     if _TOLD.match(rest):
         return
     if _HAPPENED.fullmatch(rest):
-        if len(subject.split()) > 2 and verb in ("was", "were"):
+        ended = _ENDED.match(sentence.text, clause.end, sentence.end)
+        if len(subject.split()) > 2 and verb in ("was", "were") and ended:
             q = f"what happened to {subject}"
             yield sentence.ask("fact", q, (clause.verb_at, clause.end), about(q))
     elif re.match(r"[a-z]+ing\b", rest) and PERSON.search(subject):
@@ -329,7 +345,7 @@ def _deed_facts(sentence: Sentence, clause: Clause, rest: str) -> Found:
             yield sentence.ask("fact", f"where {subject} {verb}", whole, about(f"where did {subject} {verb}"))
         if specific and verb not in _NOT_EVENTS:
             q = f"what happened to {subject}"
-            yield sentence.ask("fact", q, (clause.verb_at, clause.end), about(q))
+            yield sentence.ask("fact", q, (clause.verb_at, clause.end), about(q)[1:])
 
 
 def _word(sentence: Sentence, clause: Clause, number: int, past: bool = False) -> int:

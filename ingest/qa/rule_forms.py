@@ -73,9 +73,12 @@ _DONE = (
     r"(?:present|required|performed|used|filed|held|installed|approved|completed|included|attached|available|applicable"
     r"|activated|occupied|needed|provided|reviewed|involved|built|certified|enclosed)"
 )
-_CODE = re.compile(r"(?i)\b(number|no|id|code|registration|runway|series|model|zip|phone|fax|tel|docket|occurrence)\b")
+_CODE = re.compile(
+    r"(?i)\b(number|no|id|code|registration|runway used|series|model|zip|phone|fax|tel|docket|occurrence)\b"
+)
 _A_DATE = re.compile(
-    r"(?i)(?:\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{1,2} [a-z]{3,9}\.? \d{4}|[a-z]{3,9}\.? \d{1,2}, \d{4}|[a-z]{3,9} \d{4})\b.*"
+    r"(?i)(?:\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{1,2} [a-z]{3,9}\.? \d{4}|[a-z]{3,9}\.? \d{1,2}, \d{4}"
+    r"|[a-z]{3,9} \d{4})\b.*"
 )
 _AMOUNT = re.compile(r"[-–+±$€£<>~]?\s?\d[\d.,]*(?:\s?(?:[%°]|[A-Za-z/²³%°]+))?(?:\s[A-Za-z]+)?")
 
@@ -333,7 +336,9 @@ def _unasked(one: Field, label: str, value: str, several: frozenset[tuple[str, s
         return "value repeats its label"
     if not re.search(r"\w", value) or re.fullmatch(_NO_LABEL, label) or len(label) < 3:
         return "label asks for nothing"
-    if value.count("(") != value.count(")") or re.search(r"(?i)(?:[,;:&/–—-]|\b(?:and|or|of|the|with|to|for|in|by|a))$", value):
+    if value.count("(") != value.count(")") or re.search(
+        r"(?i)(?:[,;:&/–—-]|\b(?:and|or|of|the|with|to|for|in|by|a|not|did|was|is))$", value
+    ):
         return "value is cut"
     if (one.section, one.label.casefold()) in several and not one.of:
         return "label has several values in the document"
@@ -350,7 +355,11 @@ def _looks_like_data(written: str, label: str, value: str) -> bool:
 
 
 def _kind(label: str, value: str) -> Kind:
-    if _A_DATE.fullmatch(value) or (re.search(r"(?i)\b(?:date|time)\b", label) and re.search(r"\d[/:.-]\d", value)):
+    if _A_DATE.fullmatch(value) or (
+        re.search(r"(?i)\b(?:date|time)\b", label)
+        and re.search(r"\d[/:.-]?\d", value)
+        and not re.search("(?i)total|since", label)
+    ):
         return "date"
     return "quantity" if _AMOUNT.fullmatch(value) and not _CODE.search(label) else "fact"
 
@@ -375,6 +384,11 @@ def _is_next_label(value: str) -> bool:
     """Whether a value is, or ends in, a label whose colon stands elsewhere ("90° Turbulence Severity")."""
     tail = re.search(r"\d\S*\s+([A-Z]\S+(?:\s+[A-Z]\S+)+)$", value)
     runs_on = tail and all(_bare(word) in WORDS for word in tail.group(1).split())
+    names = len(value.split()) > 1 and all(_bare(word) in WORDS for word in value.split())
+    if names and re.search(
+        r"(?:Severity|Type|Number|Time|Date|Code|Facility|Setting|Factors|Distance|Direction)$", value
+    ):
+        return True
     return bool(runs_on) or (value[0].isupper() and _known(value.casefold()) is not None)
 
 

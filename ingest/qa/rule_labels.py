@@ -57,7 +57,7 @@ age = How old was {s} in {e}? | What was the age of {s} in {e}? | What age is gi
     was {t} when the event happened? | What place is {d} about?
 date( of (accident|incident|event|loss))? = On what date did {e} happen? | When did {e} take place? | What is the date
     of {e}?
-time( of (accident|incident|event))? = At what time did {e} happen? | What time of day was it when {e} occurred? |
+time( of (accident|incident|event))? = At what time did {e} happen? |
     What time is recorded for {e}?
 aircraft|vehicle|vessel = What {l} does {d} concern? | What type of {l} was {t}? | What was the type of {l} in {e}?
 registration( number)? = What was the registration in {e}? | Which registration number is recorded for {e}? | What
@@ -112,7 +112,7 @@ time since last inspection = How much time had passed since the last inspection 
     last inspection did {t} have?
 airframe total time = How many hours did the airframe of {t} have? | What was the total time on the airframe of {t}? |
     How long had the airframe in {e} been in use?
-elt = Was there an ELT in {t}, and did it work? | What is said about the ELT of {t}? | What was the state of the ELT
+elt = What is said about the ELT of {t}? | What was the state of the ELT
     in {e}?
 registered owner|owner = Who owned {t}? | Who was the registered owner of {t}? | To whom was {t} registered? | Who is
     listed as the owner in {d}?
@@ -127,7 +127,7 @@ conditions at accident site = What were the conditions at the site of {e}? | Wha
     scene of {e}? | Which conditions prevailed where {e} happened?
 condition of light = What was the light like at the time of {e}? | What light condition is given for {e}? | Did {e}
     happen by day or in the dark?
-visibility = What was the visibility at the time of {e}? | How far could one see when {e} happened? | How good was the
+visibility = What was the visibility at the time of {e}? | How good was the
     visibility in {e}?
 lowest cloud condition = What was the lowest cloud condition at the time of {e}? | What clouds were lowest when {e}
     happened? | What cloud condition does {d} give?
@@ -137,7 +137,7 @@ wind speed = How strong was the wind at the time of {e}? | What was the wind spe
     blowing when {e} happened?
 wind direction = From what direction was the wind in {e}? | What was the wind direction at the time of {e}? | Where
     was the wind coming from when {e} happened?
-temperature = What was the temperature at the time of {e}? | How warm was it when {e} happened? | What temperature was
+temperature = What was the temperature at the time of {e}? | What temperature was
     observed for {e}?
 dew point = What was the dew point at the time of {e}? | Which dew point was observed for {e}? | What dew point does
     {d} give?
@@ -178,7 +178,7 @@ aircraft fire = What is recorded about an aircraft fire in {e}? | What aircraft 
 aircraft explosion = What is recorded about an explosion in {e}?
 latitude = At what latitude did {e} happen? | What is the latitude of the site of {e}?
 longitude = At what longitude did {e} happen? | What is the longitude of the site of {e}?
-investigator in charge.* = Who was the investigator in charge of {e}? | Who led the investigation of {e}? | Who
+investigator in charge.* = Who led the investigation of {e}? | Who
     investigated {e}? | Which investigator handled {e}?
 report date = When was the report on {e} issued? | What is the date of the report on {e}? | On what date was the
     report about {t} issued?

@@ -36,6 +36,7 @@ _NO_VERB = re.compile(
     r"\b(?:landing|rating|building|meeting|hearing|finding|filing|ceiling|wing|spring|training|rated|involving|estimated|"
     r"needed|irrigated|combined|registered)\b"
 )
+_GERUND = re.compile(r"(?!doing|happening|missing|going|coming)[a-z-]+ing")
 _PASSIVE = re.compile(
     r"(?:Who|What|(?:What|Which) [a-z]+) "
     r"(?:(?:is|was|are|were) (?:[a-z]+ed|known|made|given|held|found|built|shown|done)"
@@ -116,7 +117,7 @@ def _other_cores(core: str, answer: str) -> Iterator[str]:
     if match := re.fullmatch(r"What (?:is (?P<a>[A-Z]\w*) short for|do the letters (?P<b>[A-Z]\w*) mean)", core):
         yield f"What does {match['a'] or match['b']} stand for"
     match = re.fullmatch(r"What (?:is|are) (?P<what>(?!the )[a-z-]+(?: [a-z-]+){0,3})", core)
-    if match and not _VERB.search(match["what"]):
+    if match and (_GERUND.fullmatch(match["what"]) or not _VERB.search(match["what"])):
         yield f"What is meant by {match['what']}"
     yield from _turned(core)
     yield from _indirect(core)

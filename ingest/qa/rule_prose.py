@@ -67,7 +67,9 @@ _ABBREVIATION = re.compile(
 )
 _FRAGMENT = re.compile(rf"(?:{_MONTH} \d{{4}}\b|\d+[.,)]|[A-Z]\.|[•☐☒])")
 _TERM = re.compile(r"(?:an? )?[A-Za-z][\w'’-]*(?: (?!is|are|was|by|that|which|if|how|what)[\w'’-]+){0,4}")
-_BLAND = re.compile(r"(?:an? )?(?:good|bad|great|large|small|new|very|few|lot|number|must|little|better|big|major|few)\b")
+_BLAND = re.compile(
+    r"(?:an? )?(?:good|bad|great|large|small|new|very|few|lot|number|must|little|better|big|major|few)\b"
+)
 _UNFIT = words("another other however results one first second following example reason part to of for not also we see")
 _PROBABLE_CAUSE = spaced(
     r"probable cause(?:\(s\)|s)? (?:of [^:.;]{3,60}? )?(?:to be|is|was|were|are|as)\s*:?\s+([^.;]{4,}?)"
@@ -92,7 +94,6 @@ _WHY = (
     "What was the probable cause of {e}?",
     "What caused {e}?",
     "What was found to be the probable cause in {e}?",
-    "What did the investigators determine as the cause of {e}?",
     "What is {e} attributed to?",
 )
 _WHAT_ELSE = (
@@ -120,7 +121,10 @@ _AWAY = spaced(
     r"(?: (?:of|from))?) ((?:the )?[A-Za-z][\w -]{2,50}?)(?=[,.;]| (?:and|when|at|while|within|before)\b)"
 )
 _WIND = spaced(rf"\bwind (?:was )?from (\d+ degrees) at ({_NUMBER} knots)")
-_SHARE = spaced(rf"({_NUMBER}\s?(?:%|percent)) of ((?:the |all )?(?:[^,.;:()]|Sept\. \d|Aug\. \d){{6,110}})(?=\.(?:\s|$)|;|,)")
+_SHARE = spaced(
+    rf"({_NUMBER}\s?(?:%|percent)) of ((?:the |all )?(?:(?:Sept?|Aug|Oct|Nov|Dec|Jan|Feb)\. \d+|[^,.;:()]){{6,110}})"
+    r"(?=\.(?:\s|$)|;|,)"
+)
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|can|will|became|[a-z]{3,}ed)\b (?!\d)")
 _COUNTED = spaced(
     r"(?<![\d.,$#-])(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d[\d,]*) "
@@ -206,7 +210,7 @@ def _definitions(sentence: Sentence) -> Found:
             noun = lower_first(subject)
             if m.group(2) in ("was", "were") or not _TERM.fullmatch(noun) or _BLAND.match(m.group(3)):
                 continue
-            wordings = (f"What {m.group(2)} {noun}?", f"How {m.group(2)} {noun} defined?")
+            wordings = (f"What {m.group(2)} {noun}?",)
             yield sentence.ask("definition", subject, (m.start(3), _to_the_end(sentence, m.end(3))), wordings)
     for m in sentence.find(_MEANS):
         subject = flat(m.group(1))
@@ -237,8 +241,11 @@ def _abbreviation(sentence: Sentence, m: re.Match[str]) -> Found:
     short, letters = m.group(2), [c for c in m.group(2) if c.isupper()]
     for i, word in enumerate(parts[:-1]):
         if word.group()[0].isupper() and [w.group()[0] for w in parts[i:] if w.group()[0].isupper()] == letters:
-            name = flat(sentence.text[word.start() : m.end(1)])
-            asked = (f"What does {short} stand for?", f"What is {short} short for?", f"What do the letters {short} mean?")
+            asked = (
+                f"What does {short} stand for?",
+                f"What is {short} short for?",
+                f"What do the letters {short} mean?",
+            )
             yield sentence.ask("definition", short, (word.start(), m.end(1)), asked, 3)
             return
 
@@ -273,7 +280,11 @@ def _causes(sentence: Sentence) -> Found:
 def _reason(sentence: Sentence, m: re.Match[str]) -> Found:
     """Why the clause before "because", "due to" and the like is so."""
     mark, head = flat(m.group(1)), sentence.clause_before(m.start())
-    if head is None or (mark == "because" and not re.match(r"(?:the|an?|he|she|it|they|[A-Z])\b", m.group(2))):
+    if (
+        head is None
+        or not head.rest
+        or (mark == "because" and not re.match(r"(?:the|an?|he|she|it|they|[A-Z])\b", m.group(2)))
+    ):
         return
     of_verb = re.search(r"(?:ed|en|wn|lt|st)$", head.rest) or len(head.rest.split()) <= 2
     if mark in ("due to", "as a result of") and not of_verb:
@@ -321,20 +332,26 @@ def _share(sentence: Sentence, m: re.Match[str]) -> Found:
     """What percentage of something does something; what the sentence begins with ("In 2022, ...") is asked along."""
     before = sentence.text[sentence.start : m.start()]
     led = re.match(r"(In|By|During|For|As of|Since)\s[^,]{3,60},\s+$", before)
-    if not (led or re.fullmatch(r"(?i)(?:about|only|approximately|around|nearly|over|some|in total,|overall,)?\s*", before)):
+    if not (
+        led or re.fullmatch(r"(?i)(?:about|only|approximately|around|nearly|over|some|in total,|overall,)?\s*", before)
+    ):
         return
     whom = flat(m.group(2))
     if not _VERB.search(whom) or not sentence.begins:
         return
     lead = f"{lower_first(flat(led.group().rstrip(', ' + chr(10))))}, " if led else ""
-    yield sentence.ask("quantity", "share", m.span(1), about(upper_first(f"{lead}what percentage of {whom}"), thing=False))
+    yield sentence.ask(
+        "quantity", "share", m.span(1), about(upper_first(f"{lead}what percentage of {whom}"), thing=False)
+    )
 
 
 def _counts(sentence: Sentence) -> Found:
     """How many of something a clause counts."""
     for m in sentence.find(_COUNTED):
         head = sentence.clause_before(m.start())
-        if head is None or head.rest.count(" ") > 3 or head.verb in ("is", "are", "was", "were"):
+        if head is None or head.adverb or re.match(r"\s+(?:to|or|and|that|which)\s", sentence.text[m.end() :]):
+            continue
+        if head.rest.count(" ") > 3 or head.verb in ("is", "are", "was", "were"):
             continue
         what = " ".join(m.group(0).split()[1:])
         if re.search(r"\b(of|at|to|by|in|than|from|within|for)$", head.rest):
@@ -353,7 +370,7 @@ def _dates(sentence: Sentence) -> Found:
         if m.start() != sentence.start:
             continue
         if m.group(2):
-            asked = ("At what time did {e} happen?", "What time was it when {e} occurred?")
+            asked = ("At what time did {e} happen?", "What was the time of {e}?")
             yield sentence.ask("date", "at what time", m.span(2), asked)
         clause = read_clause(text, m.end(), clause_end(text, m.end(), end))
         if clause:
@@ -381,12 +398,33 @@ def _dates(sentence: Sentence) -> Found:
             yield sentence.ask("date", f"when {tail}", m.span(2), about(f"{when} {tail}"))
 
 
+def _stands_alone(verb: str) -> bool:
+    return base_form(verb) in _ALONE | {
+        "land",
+        "fall",
+        "grow",
+        "move",
+        "enter",
+        "live",
+        "work",
+        "participate",
+        "go",
+        "come",
+    }
+
+
 def _whole_deed(clause: Clause, tail: str) -> bool:
     """Whether a question of a clause has what its verb needs: more than "did the board adopt", and no second verb."""
     if not clause.is_aux and len(clause.rest.split()) < 1 and base_form(clause.verb) not in _ALONE:
         return False
     if clause.is_aux and not clause.rest:
         return False
-    return not re.search(r"\b(?:ended|ending|as of|dated|subject to|compared to|beginning|and|but|or)$", tail) and not re.search(
-        r"\d[\d,.]*(?: (?:million|billion))?$|\b(?:not|that|which|who)\b", tail
-    )
+    if clause.verb in ("is", "are") and not re.match(r"(?:due|scheduled|expected|required|effective)\b", clause.rest):
+        return False
+    if not clause.is_aux and re.match(r"(?:in|by|under|on|from|as)\b", clause.rest) and not _stands_alone(clause.verb):
+        return False  # the verb may be a participle: "the rate enacted in ..."
+    if re.search(r"\band \w+ed\b", tail) or read_clause(clause.rest, 0, len(clause.rest)):
+        return False
+    return not re.search(
+        r"\b(?:ended|ending|as of|dated|subject to|compared to|beginning|and|but|or)$", tail
+    ) and not re.search(r"\d[\d,.]*(?: (?:million|billion))?$|\b(?:not|that|which|who)\b", tail)

@@ -22,6 +22,7 @@ _UNITS = re.compile(
     r"(?i)\s*[(,]?\s*(?:\$|(?:u\.s\. )?dollars|usd|euros|amounts|unaudited)?,?\s*"
     r"\bin (?:thousands|millions|billions)\b.*$"
 )
+_OF_A_PLACE = re.compile(r"(?:an|ese|ish|ench|utch)$")
 _NO_NAME = re.compile(
     r"(?i)(?:(?:table of )?contents|index|signatures?|notes?|summary|overview|introduction|background|general|other"
     r"|page|exhibits?|appendix|references?|continued|(?:see|as) .*|\W*)"
@@ -88,7 +89,7 @@ def in_sentence(label: str, common: frozenset[str]) -> str:
     small_next = not any(word[:1].isupper() and not word.isupper() for word in words[1:])
     if small_next and re.fullmatch(r"[A-Z][a-z]+(?:[-/][a-z]+)*,?", first):
         base = re.split(r"[-/,]", first)[0].casefold()
-        if base in common or len(words) > 1:
+        if base in common or (len(words) > 1 and not _OF_A_PLACE.search(base)):
             words[0] = first[0].lower() + first[1:]
     return " ".join(words)
 
@@ -97,7 +98,8 @@ def is_plural(label: str) -> bool:
     """Whether the label's head noun looks like a plural ("net sales", "costs of goods")."""
     label = re.sub(r"^(?:the|an?) ", "", label)
     head = re.split(
-        r"\s+(?:of|for|from|by|in|on|at|per|to|with|under|provided|used|before|after|attributable|due|net|\w+ed)\b|[,(:–—]",
+        r"\s+(?:of|for|from|by|in|on|at|per|to|with|under|provided|used|before|after|attributable|due|net"
+        r"|\w+ed (?=to|by|from|in|on|for|of|as|at|with|and))\b|[,(:–—]",
         label,
         flags=re.IGNORECASE,
     )[0].split()

@@ -16,58 +16,79 @@ from ingest.qa.rule_labels import PEOPLE, words
 
 _NUMBER = r"[$€£]?\d[\d,]*(?:\.\d+)?"
 _AMOUNT = (
-    rf"{_NUMBER}(?: (?:to|or|and)|[-–])?(?: ?{_NUMBER})?(?: ?(?:%|°\s?[CF]?|[a-zA-Z]+(?: (?:million|billion|per|of|inches"
+    rf"{_NUMBER}(?: (?:to|or|and)|[-–])?(?: ?{_NUMBER})?(?: ?(?:%|°\s?[CF]?|[a-zA-Z]+(?: (?:million|billion|per"
+    r"|of|inches"
     r"|feet|hours|days|miles|degrees) ?[a-z]*){0,2}))?(?: per [a-z]+| of water| of mercury)?"
 )
-_HEDGE = r"(?:about|approximately|around|roughly|nearly|almost|at least|at most|up to|between|only|over|less than|more than)"
+_HEDGE = (
+    r"(?:about|approximately|around|roughly|nearly|almost|at least|at most|up to|between|only|over|less than|more than)"
+)
 _EQUALS = spaced(
     rf"((?:[Tt]he |[Aa]n? )?[A-Za-z][^,.;:]{{3,110}}?) (is|are|was|were) "
     rf"((?:{_HEDGE} )?{_AMOUNT})(?=[.;]|, (?:and|but|while|which|the)\b|$)"
 )
-_LEAD = re.compile(r"(?:For|When|In|With|At|If|Under|During)\s[^,;:.]{3,90},\s+")
+_LEAD = re.compile(
+    r"(?:For|When|In|With|At|If|Under|During)\s(?!example|instance|addition|fact|general|total)[^,;:.]{3,90},\s+"
+)
 _NEXT = re.compile(r",\s+(?:and\s+|while\s+)?(?=the\s)")
 _CHANGED = spaced(
-    r"((?:[Tt]he |[Oo]ur )?[A-Z]?[A-Za-z][^,.;:]{3,80}?) (increased|decreased|rose|fell|grew|declined|improved|dropped) "
-    rf"(?:by )?((?:{_HEDGE} )?{_NUMBER}(?: ?%| percent| percentage points| basis points| (?:million|billion))?(?: (?!to\b|in\b|from\b|for\b|on\b|or\b|and\b|as\b|due\b|primarily\b|compared\b|during\b)[a-z]+)?)"
-    r"((?: (?:in|for|during|from|compared (?:to|with)) [^,.;:]{4,70}?)?)(?=[.;]|,| (?:due|primarily|mainly|as a result|because|driven|and|or)\b)"
+    r"((?:[Tt]he |[Oo]ur )?[A-Z]?[A-Za-z][^,.;:]{3,80}?) "
+    r"(increased|decreased|rose|fell|grew|declined|improved|dropped) "
+    rf"(?:by )?((?:{_HEDGE} )?{_NUMBER}(?: ?%| percent| percentage points| basis points| (?:million|billion))?"
+    r"(?: (?!to\b|in\b|from\b|for\b|on\b|or\b|and\b|as\b|due\b|primarily\b|compared\b|during\b)[a-z]+)?)"
+    r"((?: (?:in|for|during|from|compared (?:to|with)) [^,.;:]{4,70}?)?)"
+    r"(?=[.;]|,| (?:due|primarily|mainly|as a result|because|driven|and|or)\b)"
 )
 _BASE = {"rose": "rise", "fell": "fall", "grew": "grow", "dropped": "drop"}
 _MODAL = spaced(
-    r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!can|may|must|should|will|could|would|that|which|who|if|when|is|are)[\w’'/()-]+){0,8}) "
+    r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!can|may|must|should|will|could|would|that|which|who|if|when|is|are)"
+    r"[\w’'/()-]+){0,8}) "
     r"(can|may|must|should|will|could) (?:also |only |often |then )?((?!not\b|be\b|have\b|do\b|also\b)[a-z]+) "
-    r"((?!to\b|in\b|on\b|at\b|by\b|for\b|from\b|if\b|when\b|as\b|with\b|that\b|more\b|less\b|than\b|or\b|and\b|with\b|into\b|within\b|under\b|until\b|up\b|out\b|not\b)"
+    r"((?!to\b|in\b|on\b|at\b|by\b|for\b|from\b|if\b|when\b|as\b|with\b|that\b|more\b|less\b|than\b|or\b"
+    r"|and\b|with\b|into\b|within\b|under\b|until\b|up\b|out\b|not\b)"
     r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
 )
 _PRESENT = (
     "requires|require|provides|provide|causes|cause|reduces|reduce|increases|increase|improves|improve|allows|allow"
-    "|prevents|prevent|affects|affect|measures|measure|supports|support|covers|cover|represents|represent|produces|produce"
-    "|comprises|comprise|prohibits|prohibit|ensures|ensure|limits|limit|governs|govern|oversees|oversee|establishes"
+    "|prevents|prevent|affects|affect|measures|measure|supports|support|covers|cover|represents|represent|produces"
+    "|produce|comprises|comprise|prohibits|prohibit|ensures|ensure|limits|limit|governs|govern|oversees|oversee|establishes"
     "|establish|describes|describe|determines|determine|protects|protect|controls|control|manages|manage|offers|offer"
     "|operates|operate|manufactures|manufacture|sells|sell|promotes|promote|restricts|restrict|generates|generate"
 )
 _DOES = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are|to|can|will|may|and|or)[\w’'/()-]+){0,8}) "
-    rf"({_PRESENT}) ((?!by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)[^;:]{{6,220}}?)(?=\.(?:\s|$)|;|$)"
+    rf"({_PRESENT}) ((?!by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)"
+    r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
 )
 _SHOULD_BE = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are)[\w’'/()-]+){0,7}) "
-    r"(should|must) be ([a-z]+(?:ed|en|wn|ut|pt|de|ld|lt|id)) ((?:to|before|after|when|if|at|in|within|by|with|every|until|during|on|using|only) [^;:]{4,140}?)"
+    r"(should|must) be ([a-z]+(?:ed|en|wn|ut|pt|de|ld|lt|id)) "
+    r"((?:to|before|after|when|if|at|in|within|by|with|every|until|during|on|using|only) "
+    r"[^;:]{4,140}?)"
     r"(?=\.(?:\s|$)|;|$)"
+)
+_AIM = re.compile(
+    r"to\s+(?:avoid|prevent|ensure|reduce|minimi[sz]e|maintain|improve|allow|keep|protect|meet|make|determine|verify|obtain"
+    r"|achieve|increase|help|account|support|confirm|identify|assess|check)\b"
 )
 _COMPARED = spaced(
     r"((?:The |An? )?[A-Z]?[A-Za-z][^,.;:]{3,80}?) (is|are|was|were) ((?:much|far|slightly|somewhat|significantly"
-    rf"|considerably|about {_NUMBER}%|{_NUMBER}%|generally|typically)? ?(?:[a-z]+er|(?:more|less) [a-z]+)) than ([^,.;:]{{3,90}})(?=[.;]|, (?:but|and|so)\b|$)"
+    rf"|considerably|about {_NUMBER}%|{_NUMBER}%|generally|typically)? ?(?:[a-z]+er|(?:more|less) [a-z]+)) than "
+    r"([^,.;:]{3,90})(?=[.;]|, (?:but|and|so)\b|$)"
 )
 _NO_COMPARATIVE = words("rather other either whether number order water matter under over later further never")
 _NOT = spaced(
     r"((?:The |An? |Its |His )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|because)[\w’'/()-]+){0,6}) "
-    r"(was|were|is|are|did|does|do|has|have|had|can|cannot|should|must|will) ?(?:not) ([^,;:.]{8,110})(?=\.(?:\s|$)|;|$)"
+    r"(was|were|is|are|did|does|do|has|have|had|can|cannot|should|must|will) ?(?:not) "
+    r"([^,;:.]{8,110})(?=\.(?:\s|$)|;|$)"
 )
 _NONE_WAS = spaced(
     r"(?:There (was|were|is|are) no ([^,;:.]{5,100})|No ([a-z][^,;:.]{3,60}?) (was|were|is|are|has been|have been) "
     r"([a-z]+(?:ed|en|wn|nd|de|ght)(?: [^,;:.]{0,60})?))(?=\.(?:\s|$)|;|$)"
 )
-_QUANTIFIED = re.compile(r"(?i)\b(?:all|any|every|each|always|only|yet|anymore|either|until|necessarily|just|but|long|far|at all)\b")
+_QUANTIFIED = re.compile(
+    r"(?i)\b(?:all|every|each|always|only|yet|anymore|either|until|necessarily|just|but|long|far|at all)\b"
+)
 _UNDONE = re.compile(r"(?i)\b(?:that|which|who|whom|whose|because|but|and|or|while|if|when|unless|as|than)\b")
 _HEADS = re.compile(rf"(?i)\b(?:{PEOPLE})s?\b")
 _LEADING = re.compile(r"(?i)(?:for example|in addition|in general|however|therefore|also|then|typically|generally), ")
@@ -109,7 +130,9 @@ def _equalities(sentence: Sentence) -> Found:
         name = _subject(m.group(1)) if m else ""
         if m is None or not name or re.fullmatch(r"(?:the )?[a-z]+", name) or (start > starts[0] and not lead):
             continue
-        if re.search(r"(?i)\b(?:year|number|page|figure|table|section|date|note)s?$", name) or re.match(r"\w+ (?:of|to) ", flat(m.group(3))):
+        if re.search(r"(?i)\b(?:year|number|page|figure|table|section|date|note)s?$", name) or re.match(
+            r"\w+ (?:of|to) ", flat(m.group(3))
+        ):
             continue
         q = flat(f"{lower_first(flat(lead.group())) if lead else ''} what {m.group(2)} {name}")
         yield sentence.ask("quantity", q, m.span(3), about(q, thing=False), 0)
@@ -121,7 +144,9 @@ def _changes(sentence: Sentence) -> Found:
         if not name or len(name.split()) < 2:
             continue
         verb = _BASE.get(m.group(2), m.group(2).removesuffix("d") if m.group(2).endswith("ed") else m.group(2))
-        verb = {"decline": "decline", "increase": "increase", "decrease": "decrease", "improve": "improve"}.get(verb, verb)
+        verb = {"decline": "decline", "increase": "increase", "decrease": "decrease", "improve": "improve"}.get(
+            verb, verb
+        )
         q = flat(f"by how much did {name} {verb} {m.group(4)}")
         yield sentence.ask("quantity", q, m.span(3), about(q, thing=False), 0)
 
@@ -137,10 +162,9 @@ def _deeds(sentence: Sentence) -> Found:
         if name:
             asked = f"{m.group(2)} {name} be {m.group(3)}"
             word = flat(m.group(4)).split()[0]
-            how = {"to": "why", "by": "how", "with": "with what", "using": "how", "in": "where or how"}.get(word, "when")
             if word in ("before", "after", "when", "if", "every", "until", "during"):
                 yield sentence.ask("procedure", f"when {asked}", m.span(4), about(f"when {asked}", thing=False))
-            elif word == "to" and how == "why":
+            elif word == "to" and _AIM.match(m.group(4)):
                 yield sentence.ask("cause", f"why {asked}", m.span(4), about(f"why {asked}", thing=False))
             elif word in ("by", "using"):
                 yield sentence.ask("procedure", f"how {asked}", m.span(4), about(f"how {asked}", thing=False))
@@ -166,9 +190,11 @@ def _is_noun(before: str, verb: str) -> bool:
 
 
 def _light(verb: str) -> bool:
-    return verb in words("take play make give get become include involve contain appear remain seem use need want occur "
-                         "result depend vary go come continue begin start try help also still never always often only "
-                         "mean cause lead work differ range apply consider find see know")
+    return verb in words(
+        "take play make give get become include involve contain appear remain seem use need want occur "
+        "result depend vary go come continue begin start try help also still never always often only "
+        "mean cause lead work differ range apply consider find see know"
+    )
 
 
 def _comparisons(sentence: Sentence) -> Found:
@@ -178,7 +204,9 @@ def _comparisons(sentence: Sentence) -> Found:
         if not name or len(name.split()) < 2 or word in _NO_COMPARATIVE:
             continue
         other = flat(m.group(4))
-        if PRONOUN.search(other) or re.search(r"(?i)\b(?:that|those|expected|average|normal|usual|before|other)\b", other):
+        if PRONOUN.search(other) or re.search(
+            r"(?i)\b(?:that|those|expected|average|normal|usual|before|other)\b", other
+        ):
             continue
         do = "does" if m.group(2) in ("is", "are") else "did"
         do = "do" if m.group(2) == "are" else do
@@ -193,7 +221,22 @@ def _denials(sentence: Sentence) -> Found:
         if not name or len(rest.split()) < 3 or _QUANTIFIED.search(rest) or _UNDONE.search(rest):
             continue
         verb = m.group(2).lower().removesuffix("not") if m.group(2) == "cannot" else m.group(2)
-        if verb in ("should", "must", "will", "is", "are", "was", "were", "did", "does", "do", "can", "has", "have", "had"):
+        if verb in (
+            "should",
+            "must",
+            "will",
+            "is",
+            "are",
+            "was",
+            "were",
+            "did",
+            "does",
+            "do",
+            "can",
+            "has",
+            "have",
+            "had",
+        ):
             q = f"{verb} {name} {rest}"
             yield sentence.ask("yes/no", q, m.span(3), about(q, thing=False), 0, said="No")
     for m in _at_start(sentence, _NONE_WAS):
@@ -219,8 +262,14 @@ def _affirmed(sentence: Sentence) -> Found:
 
 
 def _is_doubtful(clause: Clause) -> bool:
+    if re.fullmatch(r"(?:the )?[a-z]+", clause.subject) or re.match(r"(?:the|an?|one) ", clause.rest):
+        return True
     if clause.adverb or len(clause.subject.split()) < 2 or len(clause.rest.split()) < 3:
         return True
     if clause.verb in ("may", "might", "could", "would") or _UNDONE.search(clause.rest):
         return True
-    return bool(re.search(r"(?i)\b(?:not|no|only|also|never|few|little|most|many|some)\b", f"{clause.subject} {clause.rest}"))
+    return bool(
+        re.search(
+            r"(?i)\b(?:not|no|only|also|even|never|few|little|most|many|some)\b", f"{clause.subject} {clause.rest}"
+        )
+    )

@@ -19,7 +19,10 @@ from ingest.qa.rule_reading import heading_name, readable_name
 CELLS = " | "
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")
 _CAPTION = re.compile(r"(?i)(?:table|exhibit|schedule|figure|chart)\s*[\dIVX]+[\w.-]*\s*[.:–—-]?\s*\S")
-_MARK = re.compile(r"\s*(?:\((?:\d{1,2}|[a-z]|[Nn]otes? \d+\w?)\)|\*{1,3}|[†‡§¹²³⁴⁵⁶⁷⁸⁹])+$")
+_MARK = re.compile(
+    r"\s*(?:\((?:\d{1,2}|[a-z]|[Nn]otes? \d+\w?(?:(?:, | and |, and )\d+\w?)*)\)|\*{1,3}|[†‡§¹²³⁴⁵⁶⁷⁸⁹])+$"
+)
+_NOTE = re.compile(r"(?<=[\w.%)]) +\((?:\d{1,2}|[a-z])\)$")
 _EMPTY = re.compile(r"(?i)[($€£\s]*(?:[-–—−.*#_]+|n/?a\.?|n/?m|nil|none|tbd|unknown|see .*|x|✓|✔)?[)%\s]*")
 _SCALE = re.compile(
     r"(?i)(?P<before>[$€£]|dollars?|usd|euros?|eur)?\s*(?:\w+\s+){0,3}?in\s+(?P<scale>thousands|millions|billions)"
@@ -38,6 +41,7 @@ _BROKEN = re.compile(
 _FEW = 6  # words of a cell that is not taken to go on in the next chunk
 _UNENDED = 12  # words of a cell without a mark at its end: it goes on elsewhere
 _REACH = 2  # pages that a heading may be away from a table that it names
+_OF_ONE_TABLE = re.compile(r"(?i)\b(?:statements?|balance sheets?|schedules?|tables?)\b")
 _LONGEST_NAME, _LONGEST_LABEL, _LONGEST_VALUE = 8, 14, 25
 
 
@@ -83,7 +87,7 @@ def bare(text: str) -> str:
     """A label or a column's name without its footnote marks and leaders."""
     text = re.sub(r"\s*(?:\((?:\d{1,2}|[a-z])\)|\*+)(?=: )", "", " ".join(text.split()))
     text = _MARK.sub("", re.sub(r"[ .…_]{3,}$", "", text).rstrip(" :_…")).strip()
-    return text if re.search(r"\b(?:[A-Z]|\w{2,4}|[A-Z]\.[A-Z])\.$", text) else text.rstrip(".")
+    return text if re.search(r"\b(?:[A-Z]|\w{2,4}|\w(?:\.\w)+)\.$", text) else text.rstrip(".")
 
 
 def is_empty(value: str) -> bool:
@@ -112,8 +116,9 @@ def read_tables(chunks: Sequence[Chunk]) -> tuple[list[Table], list[list[Rejecti
             same = n > 0 and tables and tables[-1].rows and tables[-1].rows[-1].chunk == n - 1
             goes_on = open_at_end and place == 0 and bool(same) and chunk.heading == chunks[n - 1].heading
             if not goes_on:
-                near = chunk.pages[0] - page <= _REACH
-                tables.append(_table(chunk, above, text, heading_name(chunk.heading) if near else ""))
+                name = heading_name(chunk.heading)
+                near = chunk.pages[0] - page <= (0 if _OF_ONE_TABLE.search(name) else _REACH)
+                tables.append(_table(chunk, above, text, name if near else ""))
             _read_rows(tables[-1], n, chunk.text, block.start(), block.end(), goes_on, rejected[n])
             open_at_end = place == len(blocks) - 1
             above = ""
@@ -172,7 +177,7 @@ def _row(n: int, start: int, line: str) -> Row:
         if not mark:
             name, value = "", part
         value_at = at + len(part) - len(value) + (len(value) - len(value.lstrip()))
-        cells.append(Cell(" ".join(name.split()), value.rstrip().removesuffix(" |").strip(), value_at))
+        cells.append(Cell(" ".join(name.split()), _NOTE.sub("", value.rstrip().removesuffix(" |").strip()), value_at))
         at += len(part) + len(CELLS)
     full = tuple(cell for cell in cells if cell.value)
     columns = tuple(cell.column for cell in cells if cell.column)
@@ -243,7 +248,7 @@ def _row_reason(row: Row, names: Counter[str], whole: bool, columns: int) -> str
         return "row lacks cells"
     if any(not cell.column and not _MARK.fullmatch(f" {cell.value}") for cell in row.cells):
         return "row has a cell without a column"
-    if re.search(r"\.{4}|…{2}|_{3}", row.label):
+    if re.search(r"\.{4}|…{2}|_{3}", row.label) or "::" in label:
         return "row label is not clean"
     if label[0].islower() or label[0] in "(,;)–—-" or OPEN_END.search(label) or label.count("(") != label.count(")"):
         return "row label is cut"

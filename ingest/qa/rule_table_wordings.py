@@ -37,18 +37,19 @@ _GENERAL = words(
     "basic diluted reported total totals subtotal other others net gross all amount amounts balance balances average"
     " sum domestic international foreign adjustments adjustment and the of in at as end beginning year period current"
     " noncurrent non-current various miscellaneous number percent value type name no yes none us u.s. ww intl change"
-    " changes increase decrease"
+    " changes increase decrease granted vested exercised exercisable forfeited canceled cancelled"
+    " expired outstanding issued additions disposals settled"
 )
 NOT_MONEY = re.compile(
     r"(?i)\b(per (?:\w+ )?share|eps|shares?|percent\w*|rates?|ratios?|margins?|yield|number|employees|headcount|stores"
     r"|units|days|years|hours|age|count|members?|customers|prices?|square|growth|multiple|volume|connections|accounts"
-    r"|life|times|thousands?|millions?|billions?)\b|%"
+    r"|life|terms?|maturit(?:y|ies)|times|thousands?|millions?|billions?)\b|%"
 )
 """Labels whose figures are not in the table's unit."""
 
 MEASURE = re.compile(
     r"(?i)\b(?:sales|revenues?|turnover|incomes?|earnings?|profits?|loss(?:es)?|costs?|expenses?|expenditures?|spending"
-    r"|assets?|liabilit(?:y|ies)|equity|cash|debts?|loans?|deposits?|taxe?s?|margins?|rates?|shares?|numbers?|amounts?"
+    r"|assets?|liabilit(?:y|ies)|equity|cash|debts?|loans?|deposits?|taxes|margins?|rates?|shares?|numbers?|amounts?"
     r"|dividends?|benefits?|payments?|obligations?|charges?|fees?|prices?|values?|interest|depreciation|amortization"
     r"|inventor(?:y|ies)|receivables?|payables?|purchases?|proceeds|capital|investments?|rents?|wages?|salar(?:y|ies)"
     r"|population|production|output|yields?|volume|area|percent\w*|growth|emissions?|deaths?|cases|births?|temperature"
@@ -67,6 +68,7 @@ _NOUN = re.compile(
     r"|score|dose|dosage|limit|threshold|capacity|population|percent|currency|fee|budget|salary|total|balance|grouping"
     r"|format|version|class|group|species|variety|crop|yield|phone|e-?mail|website|requirement|condition|outcome)$"
 )
+_LONG_NAME = 6  # words; behind a longer name a question may be too long, so one wording does without it
 _SIMPLE = re.compile(r"[A-Z(]?[\w'’%&/.$-]+(?: [\w'’%&/.$-]+){0,7}")
 
 
@@ -122,20 +124,23 @@ def row_name(label: str, common: frozenset[str]) -> tuple[str, bool]:
     if (
         not _SIMPLE.fullmatch(plain)
         or " - " in plain
-        or re.match(r"(?i)(?:less|add|plus|deduct|of which|including)\b", plain)
+        or re.match(r"(?i)(?:less|add|plus|deduct|due|of which|including)\b", plain)
     ):
         return f"“{bare(label)}”", False
     return (f"the {plain}" if plain[0].islower() and plain != bare(label) else plain), True
 
 
 def _unit(table: Table, row: Row, cell: Cell) -> str:
-    """What to say of the unit (", in millions of dollars"), where the table tells it and the cell is in it."""
+    """What to say of the unit (", in millions of dollars"), where the table tells it and the cell is in it.
+
+    A fraction without a currency's sign may be anything: a price, a term, a number of shares.
+    """
     label, column = bare(row.label), bare(cell.column)
     if not table.scale or "%" in cell.value or NOT_MONEY.search(label) or NOT_MONEY.search(column):
         return ""
-    if not NUMBER.fullmatch(cell.value):
+    if not NUMBER.fullmatch(cell.value) or ("." in cell.value and "$" not in cell.value):
         return ""
-    of = table.currency and "." not in cell.value and "$" not in cell.value
+    of = table.currency and "$" not in cell.value
     return f", in {table.scale}" + (f" of {table.currency}" if of else "")
 
 
@@ -153,11 +158,13 @@ def _at_a_time(table: Table, row: Row, cell: Cell, common: frozenset[str], time:
     unit = _unit(table, row, cell)
     aside = f"{unit}," if unit else ""
     what = "percentage" if "%" in cell.value else "amount" if unit or "$" in cell.value else "figure"
-    plain = (f"What {what}{aside} is given for {name} {time} {inside}?",)
+    plain: tuple[str, ...] = (f"What {what}{aside} is given for {name} {time} {inside}?",)
     of_itself = simple and is_measure(None, row)
     if not of_itself or "cash flow" in table.name.casefold():  # there a label stands for its change
         return plain
     was = "were" if is_plural(name) else "was"
+    if len(table.name.split()) > _LONG_NAME:
+        plain = (*plain, f"According to {{d}}, what {was} {name} {time}{unit}?")
     return (
         *plain,
         f"According to {by}, what {was} {name} {time}{unit}?",
@@ -175,7 +182,12 @@ def _under_a_column(table: Table, row: Row, cell: Cell, common: frozenset[str]) 
     name = bare(row.label) if simple or at == "in" else name
     what = f"What {'amount' if unit else 'figure'}{aside}" if NUMBER.fullmatch(cell.value) else "What"
     quoted = f"{what} is given under “{column}” {at} {name} {inside}?"
-    if _NOUN.search(column) and not re.search(r"[,;:()]", column) and len(column.split()) <= 4:
+    if (
+        _NOUN.search(column)
+        and not re.search(r"[,;:()]", column)
+        and len(column.split()) <= 4
+        and not is_plural(column)
+    ):
         noun = in_sentence(column, common)
         return (
             f"What {noun}{aside} is given {at} {name} {inside}?",

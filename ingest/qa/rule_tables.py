@@ -92,8 +92,7 @@ def _is_merged(row: Row, cell: Cell) -> bool:
     """Whether a header that spans several columns may have gone to the wrong one ("2021 | Pension 2020 | 2021")."""
     spans = [bare(column) for column in row.columns]
     spans = [name for name in spans if ANY_YEAR.search(name) and not when(name)]
-    doubtful = any(not re.search(r"(?i)\bvs?\.|change", name) for name in spans)
-    return bare(cell.column) in spans or (doubtful and bool(ANY_YEAR.search(cell.column)))
+    return bare(cell.column) in spans or any(not re.search(r"(?i)\bvs?\.|change", name) for name in spans)
 
 
 def _fault(row: Row) -> str:

@@ -18,6 +18,7 @@ from ingest.qa.checks import is_trivial
 from ingest.qa.drafts import Draft, Drafted, Rejection
 from ingest.qa.rule_anchors import Anchors, find_anchors, self_contained
 from ingest.qa.rule_forms import Candidate, Form, field_candidates, read_form, split_field
+from ingest.qa.rule_lists import list_candidates
 from ingest.qa.rule_prose import prose_candidates
 from ingest.qa.rule_reading import Reading
 from ingest.qa.rule_tables import table_candidates
@@ -43,17 +44,22 @@ Found = Candidate | Reading | Rejection
 
 @dataclass(slots=True)
 class _Told:
-    """What a document's chunks have been asked so far: questions, and facts by their wording and answer."""
+    """What a document's chunks have been asked so far: questions, and facts by their wording and answer, sentences."""
 
     questions: set[str] = field(default_factory=set)
     facts: set[tuple[str, str]] = field(default_factory=set)
+    sentences: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def of_sentence(self, quote: str) -> dict[str, int]:
+        """How many questions of each kind a sentence has; chunks may overlap, so it counts in all of them."""
+        return {kind: self.sentences[quote, kind] for kind in _KINDS if self.sentences[quote, kind]}
 
 
 class RuleSource:
     """Writes drafts from "Label: value" lines, sentences of known shapes, tables and lists.
 
-    At most ``per_chunk`` for a chunk, no more than half of them from fields. A fact is asked in one wording, or in up to
-    ``phrasings`` different ones, which share their answer's place. ``mix`` holds weights by kind (1 for those not
+    At most ``per_chunk`` for a chunk, no more than half of them from fields. A fact is asked in one wording, or in up
+    to ``phrasings`` different ones, which share their answer's place. ``mix`` holds weights by kind (1 for those not
     named, 0 leaves a kind out): kinds are taken in turn by their weights.
     """
 
@@ -78,6 +84,9 @@ class RuleSource:
     def batch(self) -> None:
         """All chunks of a document at a time: its names are found in its first chunks."""
         return None
+
+    def takes(self, chunk: Chunk) -> bool:
+        return True
 
     def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         """Drafts and rejections for each chunk, in order; a document's chunks are read together."""
@@ -108,11 +117,10 @@ class RuleSource:
         rejections += [Rejection("kind is not wanted", one.label) for one in candidates if one not in wanted]
         drafts: list[Draft] = []
         counts: Counter[str] = Counter()
-        of_quote: Counter[tuple[int, int]] = Counter()
         waiting = _queues(wanted, f"{self.seed} {chunk.id}")
         while kind := self._next_kind(waiting, counts):
             candidate = waiting[kind].pop(0)
-            reason = self._limit(candidate, drafts, counts, of_quote)
+            reason = self._limit(candidate, drafts, counts, told.of_sentence(_quoted(chunk, candidate)))
             if not reason and _key(candidate) in unsure:
                 reason = "question has several answers in the document"
             outcome = Rejection(reason, candidate.label) if reason else self._word(chunk, candidate, anchors, told)
@@ -121,8 +129,7 @@ class RuleSource:
                 continue
             counts[kind] += 1
             counts["field"] += isinstance(candidate, Candidate) and candidate.field
-            if isinstance(candidate, Candidate):
-                of_quote[candidate.quote] += not candidate.field
+            told.sentences[_quoted(chunk, candidate), kind] += 1
             drafts += outcome
         return drafts, rejections
 
@@ -136,7 +143,7 @@ class RuleSource:
         candidate: Candidate | Reading,
         drafts: Sequence[Draft],
         counts: Mapping[str, int],
-        of_quote: Mapping[tuple[int, int], int],
+        of_sentence: Mapping[str, int],
     ) -> str:
         """Why there is no room for a candidate, or ""."""
         if len(drafts) >= self.per_chunk * self.phrasings:
@@ -145,11 +152,15 @@ class RuleSource:
         if of_form and counts.get("field", 0) >= max(1, round(_SHARE_FIELDS * self.per_chunk)):
             return "chunk has enough questions"
         asked = candidate.kind in self.mix and self.mix[candidate.kind] > 1
-        if candidate.kind == "yes/no" and not asked:
-            if counts.get("yes/no", 0) >= max(1, round(_SHARE_YES_NO * self.per_chunk)):
-                return "chunk has enough yes/no questions"
-        if isinstance(candidate, Candidate) and of_quote.get(candidate.quote, 0) >= _MOST_OF_A_SENTENCE:
-            return "sentence has enough questions"
+        enough = counts.get("yes/no", 0) >= max(1, round(_SHARE_YES_NO * self.per_chunk))
+        if candidate.kind == "yes/no" and enough and not asked:
+            return "chunk has enough yes/no questions"
+        if candidate.kind == "definition" and candidate.rank > 1 and counts.get("definition"):
+            return "chunk has enough definitions"
+        if isinstance(candidate, Candidate) and not candidate.field:
+            most = 1 if candidate.kind == "yes/no" else _MOST_OF_A_SENTENCE
+            if sum(of_sentence.values()) >= most or (candidate.kind == "fact" and of_sentence.get("fact")):
+                return "sentence has enough questions"
         return ""
 
     def _word(
@@ -182,11 +193,17 @@ class RuleSource:
         return drafts
 
 
+def _quoted(chunk: Chunk, candidate: Candidate | Reading) -> str:
+    if isinstance(candidate, Reading):
+        return candidate.quote(chunk)
+    return " ".join(chunk.text[slice(*candidate.quote)].split())
+
+
 def _read(chunks: Sequence[Chunk], forms: Sequence[Form], anchors: Anchors) -> list[list[Found]]:
     """Candidates and rejections of each chunk of a document, in the order of its text."""
     several = _several(chunks, forms)
     is_form = bool(anchors.events) or _is_form(forms)
-    tables = table_candidates(chunks)
+    tables, lists = table_candidates(chunks), list_candidates(chunks)
     seen: set[tuple[str, str]] = set()
     read: list[list[Found]] = []
     for i, (chunk, form) in enumerate(zip(chunks, forms, strict=True)):
@@ -200,7 +217,7 @@ def _read(chunks: Sequence[Chunk], forms: Sequence[Form], anchors: Anchors) -> l
             seen.add(key)
         broken = i > 0 and _breaks_off(chunks[i - 1], forms[i - 1], chunk)
         found.extend(prose_candidates(chunk.text, form.prose, broken))
-        read.append([*found, *tables[i]])
+        read.append([*found, *tables[i], *lists[i]])
     return read
 
 
@@ -280,9 +297,7 @@ def _plain(question: str) -> str:
 
 def _queues(candidates: Sequence[Candidate | Reading], draw: str) -> dict[str, list[Candidate | Reading]]:
     """Candidates by kind, the best first; equal ones in the order of the text, but fields in a drawn order."""
-    drawn = {
-        c.label: content_hash(draw, c.label) if isinstance(c, Candidate) and c.field else "" for c in candidates
-    }
+    drawn = {c.label: content_hash(draw, c.label) if isinstance(c, Candidate) and c.field else "" for c in candidates}
     queues: dict[str, list[Candidate | Reading]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda c: (c.rank, drawn[c.label])):
         queues[candidate.kind].append(candidate)

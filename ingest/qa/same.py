@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fieldguide import align
 from fieldguide.models.base import Embedder
 from fieldguide.types import QAPair
+from ingest.dates import dates
 from ingest.qa.names import kept_words, names_in
 from ingest.qa.rule_labels import EVENT, words
 
@@ -23,6 +24,7 @@ Two = tuple[int, int]
 _YES_NO = re.compile(r"(?i)(?:yes|no)\b")
 _FRAME = words(EVENT.replace("|", " ") + " report document according involving happen happened occur occurred")
 """Words that only lead to the thing asked about: "the report on the accident involving …"."""
+_SHORT = 6
 _NAME_LEFT = re.compile(r"(?<=\S )[A-Z]\S*")
 """What is left of a name of which a part was taken as a code: "Piper" of "Piper PA-18"."""
 
@@ -64,8 +66,8 @@ def shared_facts(pairs: Sequence[QAPair], ties: Mapping[str, str] | None = None)
     held: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for n, pair in enumerate(pairs):
         if pair.answerable and not is_joined(pair):
-            asked = () if _is_telling(pair) else (attribute(pair.question),)
-            held[(ties or {}).get(pair.document, pair.document), _answer(pair), asked].append(n)
+            told = _telling(pair) or (_answer(pair), attribute(pair.question))
+            held[(ties or {}).get(pair.document, pair.document), told].append(n)
     yield from (two for group in held.values() for two in itertools.combinations(group, 2) if two not in seen)
 
 
@@ -169,9 +171,17 @@ def _answer(pair: QAPair) -> tuple[str, ...]:
     return tuple(align.content_tokens(pair.answer) or align.tokens(pair.answer))
 
 
-def _is_telling(pair: QAPair) -> bool:
+def _telling(pair: QAPair) -> tuple[str, ...]:
+    """What of an answer can hardly mean another fact of the same document, however it is written; () if it could."""
     words = _answer(pair)
-    return (len(words) > 1 and not _YES_NO.match(pair.answer)) or any(sum(map(str.isdigit, w)) > 2 for w in words)
+    if len(words) <= _SHORT:
+        found = [date for date in dates(pair.answer, False) if date.count("-") == 2]
+        if len(found) == 1:
+            year, *rest = found[0].split("-")
+            return (year, *sorted(rest))  # 06/12 may be 12 June as well as June 12
+        if numbers := tuple(word for word in words if sum(map(str.isdigit, word)) > 2):
+            return numbers
+    return words if len(words) > 1 and not _YES_NO.match(pair.answer) else ()
 
 
 def _says(a: QAPair, b: QAPair) -> bool:

@@ -29,8 +29,8 @@ TEXT, PRONOUN, DEFINITE, EVENT = (
 
 _TEXTS = (
     "passage|text|paragraph|excerpt|document|report|article|section|chapter|page|study|paper|survey|appendix|"
-    "figure|table|chart|graph|diagram|image|picture|photo|map|list|example|form|slide|authors?|researchers|"
-    "investigators?|narrative|above|following(?! question)|column|row|transcript|memo|letter|brief|"
+    "figure|table|chart|graph|diagram|image|picture|photo|map|list|example|form|slide|narrative|"
+    "above|following(?! question)|column|row|transcript|memo|letter|brief|"
     "bulletin|guide|manual|statement"
 )
 _UNNAMED_TEXT = re.compile(
@@ -41,6 +41,7 @@ _UNNAMED_TEXT = re.compile(
 _POINTING = re.compile(
     r"(?i:\b(?:mentioned|described|shown|listed|discussed|given|stated|provided|noted|presented|cited|quoted) "
     r"(?:above|below|here|earlier|previously|in (?:the )?(?:passage|text|document|report|article|section))\b"
+    r"(?! (?:on|about|of|for|by|(?-i:[A-Z“\"])))"
     r"|\baccording to (?:this|the (?:passage|text|document|report|article|section|authors?))(?=[,?]| (?:what|who|how))"
     r"|\bwhich of the following\b|\bthe (?:above|below|aforementioned)\b)"
 )
@@ -144,7 +145,11 @@ _EXPLETIVE = re.compile(
     r"(?:not )?(?:\w+ly )?(?:take|takes|took|cost|costs|possible|impossible|important|necessary|essential|common|"
     r"best|better|recommended|required|useful|helpful|advisable|critical|crucial|difficult|easy|hard|safe|"
     r"called|a (?:good|bad|great|best) |legal|illegal|likely|unlikely|mean|means|said|believed|thought|estimated|true|"
-    r"worth|rain|rains|snow|okay|wise)\b"
+    r"worth|rain|rains|snow|okay|wise|when|at the time)\b"
+)
+_GOES_ON = re.compile(
+    r"(?i)\b(?:even (?:more|less|fewer|better|worse|\w+er)|instead|otherwise|likewise|as well|either|the latter|"
+    r"the former|such an? \w+)\?$"
 )
 _IDENTIFIER = re.compile(
     r"\b(?!FY|CY|Q\d|H\d)(?=\w*\d)(?=\w*[A-Z])[\w-]{3,}\b|(?<![$€£.,\d])\b\d{5,}\b|\b[A-Z]\w*-\d{2,}\b"
@@ -300,6 +305,8 @@ def _is_past(words: Sequence[_Word]) -> bool:
 
 def _dangles(question: str, words: Sequence[_Word]) -> bool:
     """Whether a pronoun or a pointing word has nothing before it, in the question, that it could stand for."""
+    if _GOES_ON.search(question):
+        return True
     plain = _EXPLETIVE.sub(" ", question)
     left = {word.low for word in _words(plain)}
     for n, word in enumerate(words):

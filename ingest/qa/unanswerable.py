@@ -25,10 +25,12 @@ GOLD_REMOVED = "gold removed"
 """Score (1) of a draft that cannot be answered only where its own document is not there to be read."""
 
 _PASSAGES = 10
+_READ = 3  # of the passages that hold what was swapped in, the best are read
 _LONGEST = 40
 _PLACE = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z]+)?, [A-Z]{2}")
 _SWAPPED = frozenset({"place", "organisation", "person", "code", "date", "year", "name"})
 _VARIED = frozenset({"code", "date", "year"})
+_ASKING = frozenset({"many", "much", "according", "given", "listed", "recorded"})
 _WANTS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"\b(?:how (?:many|much|old|long|wide|high|deep|far|fast|large)|what (?:number|amount|percentage))\b"),
      re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|dozen|hundred|thousand|million|half)\b")),
@@ -98,18 +100,32 @@ def unanswerable(
                 break
         else:
             rejections.append(Rejection(reason, pair.question))
-    drafts: list[Draft] = []
     ranked = retriever.retrieve([question for _, question, _, _ in tried], _PASSAGES) if tried else []
+    open_ones: list[tuple[QAPair, str, list[str]]] = []
     for (pair, question, _, other), found in zip(tried, ranked, strict=True):
-        if len(drafts) == wanted:
-            break
-        passages = [one.chunk for one in found]
-        reason = _answered(question, other, passages, corpus, read)
+        reason, near = _answered(question, other, [one.chunk for one in found], corpus)
         if reason:
             rejections.append(Rejection(reason, question))
         else:
-            drafts.append(_draft(pair, question))
+            open_ones.append((pair, question, near[:_READ]))
+    drafts: list[Draft] = []
+    while open_ones and len(drafts) < wanted:
+        part, open_ones = open_ones[: wanted - len(drafts)], open_ones[wanted - len(drafts) :]
+        told = _told([(question, near) for _, question, near in part], read)
+        for (pair, question, _), answered in zip(part, told, strict=True):
+            if answered:
+                rejections.append(Rejection("a reader finds an answer", question))
+            else:
+                drafts.append(_draft(pair, question))
     return drafts, rejections
+
+
+def _told(asked: Sequence[tuple[str, Sequence[str]]], read: Read | None) -> list[bool]:
+    """Whether the reader finds an answer to each question in one of its passages; all are read in one go."""
+    rows = [(question, text) for question, near in asked for text in near]
+    said = iter(read(rows) if read is not None and rows else [""] * len(rows))
+    answered = [[bool(next(said)) for _ in near] for _, near in asked]
+    return [any(found) for found in answered]
 
 
 def gold_removed(
@@ -197,15 +213,16 @@ class _Pool:
         self._beside: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         for pair in pairs:
             for name in names_in(pair.question):
-                held[name.sort, name.text] += 1
+                cut = re.search(r"[A-Z][\w’'-]* $", pair.question[: name.start])
+                held[name.sort, name.text] += not (name.sort == "organisation" and cut)
                 self._beside[_around(pair.question, name)].add(name.text)
         for chunk in chunks.values():
             for name in names_in(chunk.text):
-                written = name.sort in ("organisation", "person") or _PLACE.fullmatch(name.text)
+                written = name.sort == "person" or _PLACE.fullmatch(name.text)
                 if written and "\n" not in name.text:
                     held[name.sort, name.text] += 1
         self._of_sort: dict[str, list[str]] = defaultdict(list)
-        for sort, text in sorted(held):
+        for sort, text in sorted(key for key, count in held.items() if count):
             self._of_sort[sort].append(text)
 
     def swaps(self, pair: QAPair, seed: int, used: Counter[str]) -> Iterator[tuple[Name, str]]:
@@ -229,19 +246,16 @@ class _Pool:
 
 
 def _around(question: str, name: Name) -> tuple[str, str, str]:
-    """The sort of a name, the word before and the word after it."""
-    before, after = question[: name.start].split(), question[name.end :].split()
-    return name.sort, before[-1].casefold() if before else "", after[0].casefold() if after else ""
+    """The sort of a name, the four words before and the three behind it: what can stand there is of one kind."""
+    before, after = question[: name.start].casefold().split(), question[name.end :].casefold().split()
+    return name.sort, " ".join(before[-4:]), " ".join(after[:3])
 
 
 def _fits(text: str, name: str, question: str) -> bool:
-    """Whether a name is another one, and written the same way as regards capitals and articles."""
-    words = set(align.tokens(text))
-    return (
-        not words & set(align.tokens(name)) - {"of", "the", "and"}
-        and text not in question
-        and (text.isupper() == name.isupper())
-    )
+    """Whether a name is another one, with no word but a short one ("of", a state's code) in common, and is written
+    the same way as regards capitals."""
+    shared = {word for word in align.tokens(text) if len(word) > 3} & set(align.tokens(name))
+    return not shared and text not in question and text != name and text.isupper() == name.isupper()
 
 
 def _years(year: str, seed: int, key: str) -> list[str]:
@@ -270,22 +284,20 @@ def _other_code(code: str, seed: int, key: str) -> str:
     return "".join(characters)
 
 
-def _answered(question: str, other: str, passages: Sequence[Chunk], corpus: _Corpus, read: Read | None) -> str:
-    """Why a passage may answer the question; "" if none does."""
+def _answered(question: str, other: str, passages: Sequence[Chunk], corpus: _Corpus) -> tuple[str, list[str]]:
+    """Why a passage may answer the question, "" if none does; and the passages that hold what was swapped in."""
     named = [one.text for one in names_in(question)]
     holding = corpus.holding(named)
     wants = next((held for asks, held in _WANTS if asks.search(question.casefold())), None)
-    asked = set(align.content_tokens(question)) - {word for name in named for word in align.tokens(name)}
+    asked = set(align.content_tokens(question)) - {word for name in named for word in align.tokens(name)} - _ASKING
     swapped_in = []
     for chunk in passages:
         text = chunk.indexed_text
         words = set(align.tokens(text))
         if chunk.document in holding and (wants is None or wants.search(chunk.text)):
-            return "a passage may answer it"
+            return "a passage may answer it", []
         if set(align.tokens(other)) <= words:
             swapped_in.append(text)
             if asked and asked <= words and (wants is None or wants.search(chunk.text)):
-                return "a passage on what was swapped in may answer it"
-    if read is not None and swapped_in and any(read([(question, text) for text in swapped_in])):
-        return "a reader finds an answer"
-    return ""
+                return "a passage on what was swapped in may answer it", []
+    return "", swapped_in

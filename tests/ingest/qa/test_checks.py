@@ -117,6 +117,7 @@ def test_a_follow_up_may_lean_on_what_was_asked_before() -> None:
         ("Who " + "really " * 3 + "built?", "en", checks.JUNK),
         ("Who " + " ".join(map(str, range(40))) + "?", "en", checks.LONG_QUESTION),
         ("What is the height of the?", "en", checks.CUT_QUESTION),
+        ("What became wetter from August to Sept?", "en", checks.CUT_QUESTION),
         ("Who built the mill (at Celle?", "en", checks.UNBALANCED),
         ("Who built the “mill at Celle?", "en", checks.UNBALANCED),
         ("How far is 1) Celle?", "en", ""),

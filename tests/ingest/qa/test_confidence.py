@@ -1,7 +1,5 @@
 """CLEAR: what the confidence of a pair is made of, and how its threshold is chosen on dev pairs."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from ingest.qa.confidence import (
     Threshold,
     choose_threshold,
     combine,
-    curate,
     holding_sentence,
     read_verdict,
     swap_answers,
@@ -123,10 +120,18 @@ def test_an_adapter_reads_again_from_the_sentence_alone(tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
     generator = ScriptedGenerator(lambda p, a: "3 May 1931" if "3 May" in p[-1].content else "not in the text")
     confidence = Confidence(Reader(Calls(generator), generator.load_adapter(tmp_path)))
-    assert confidence.reflection([ASKED, ASKED, ASKED], ["3 May 1931", "2004", "yes"]) == [1.0, 0.0, 0.5]
+    assert confidence.reflection([ASKED, ASKED], ["3 May 1931", "2004"]) == [1.0, 0.0]
     shown = [prompt[-1].content for prompt, _ in generator.calls]
     assert "lorries" not in shown[0]
     assert "1931" not in shown[1]
+
+
+def test_yes_and_no_are_beyond_an_adapter_and_stay(tmp_path):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
+    generator = ScriptedGenerator(["3 May 1931"])
+    confidence = Confidence(Reader(Calls(generator), generator.load_adapter(tmp_path)), samples=1)
+    assert confidence.scores([ASKED, ASKED], ["yes", "2004"]) == [1.0, 0.0]
+    assert confidence.choose([pair(n, "no") for n in range(40)], [ASKED] * 40).note.startswith("0 dev pairs")
 
 
 def test_the_sentence_that_holds_the_answer():
@@ -157,24 +162,6 @@ def test_choosing_on_dev_pairs_with_swapped_answers():
     pairs = [pair(n, f"x{n}") for n in range(24)]
     assert confidence.choose(pairs, asked) == Threshold(pytest.approx(1.0), 24, 1.0, 1.0, 1.0)
     assert confidence.choose(pairs[:5], asked[:5]).note.startswith("5 dev pairs are too few")
-
-
-def test_curation_drops_pairs_below_the_threshold_of_the_dev_pairs():
-    def reply(prompt, adapter):
-        text = prompt[-1].content
-        code = text.split("is x")[1].split(".")[0]
-        if "Proposed answer" in text:
-            return "A" if f"Proposed answer: x{code}\n" in text else "B"
-        return f"x{code}\n"
-
-    asked = [Asked(f"q{n}?", "d", f"The code of q{n} is x{n}.") for n in range(26)]
-    dev = [pair(n, f"x{n}") for n in range(24)]
-    train = [replace(pair(24, "x24"), split="train"), replace(pair(25, "x7"), split="train")]
-    confidence = Confidence(Reader(Calls(ScriptedGenerator(reply))), samples=1)
-    threshold, scores, kept = curate(confidence, [*dev, *train], asked)
-    assert (threshold.value, scores[24:], kept[24:]) == (pytest.approx(1.0), pytest.approx([1.0, 0.0]), [True, False])
-    threshold, scores, kept = curate(confidence, train, asked[24:])
-    assert (threshold.value, scores, kept) == (0.0, [1.0, 1.0], [True, True])
 
 
 def test_the_weights_are_those_of_the_paper():

@@ -68,6 +68,12 @@ def test_the_same_words_with_the_same_answer_elsewhere_are_alike() -> None:
     assert refused(first, pair("How can soil moisture be measured?", "by sensors", "e")) == ["", ALIKE]
 
 
+def test_an_answer_with_its_unit_is_the_one_without() -> None:
+    first = pair("How many hours had Jan Vos flown?", "23")
+    assert refused(first, pair("How much flight time had Jan Vos?", "23 hours", start=80)) == ["", ALIKE]
+    assert refused(first, pair("How much flight time had Jan Vos?", "24 hours", start=80)) == ["", ""]
+
+
 def test_as_many_wordings_of_a_fact_pass_as_the_setting_says() -> None:
     asked = [
         pair("Who built the mill at Celle?", "Jan Vos"),

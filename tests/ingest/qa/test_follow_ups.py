@@ -9,7 +9,7 @@ from ingest.qa.drafts import Drafted
 from ingest.qa.follow_ups import follow_ups
 
 TEXTS = {
-    "e0": "Location: Elyria, OH\nAccident Number: CHI08CA048\nRegistration: N2699G\nAge: 58, Female\nSeats: 5\nELT: yes",
+    "e0": "Location: Elyria, OH\nAccident Number: CHI08CA048\nRegistration: N2699G\nAge: 58, Female\nSeats: 5",
     "s0": "Location: Soledad, CA\nAccident Number: LAX08CA034\nRegistration: N6024M\nAge: 40, Male\nSeats: 1",
 }
 CHUNKS = {key: Chunk(key, key[0], (Span(1, 0, len(text)),), text) for key, text in TEXTS.items()}
@@ -17,7 +17,7 @@ DOCUMENTS = {key: Document(key, f"{key}.pdf", "Accident report") for key in "es"
 
 
 def pair(chunk: str, question: str, answer: str) -> QAPair:
-    start = TEXTS[chunk].index(answer)
+    start = TEXTS[chunk].rindex(answer)
     evidence = Evidence(chunk[0], CHUNKS[chunk].locate(start, start + len(answer)), answer)
     return QAPair(f"{chunk}{question}", question, answer, chunk[0], chunk, (evidence,), "fact", "rules", "train")
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_used_of_a_reply_is_counted():
             item("Did N12AB burn?", "No", "there was no fire at all anywhere"),
             item("When was N12AB in Celle?", "3 May 2019", "3 May 2019"),
             item("What would have saved N12AB?", "a map", "", level="hidden rationale"),
-            item("Where did N12AB fly?", "Celle"),
+            item("Where did N12AB fly?", "Celle", "flew low over Celle"),
             item("Which wing of N12AB hit a tree?", "right"),
             item("Who flew N12AB?", "the pilot"),
         ),
@@ -104,6 +104,38 @@ def test_what_cannot_be_used_of_a_reply_is_counted():
         ("more than questions.per_chunk", "Who flew N12AB?"),
         ("quote not in the chunk", "Did N12AB burn? | No | there was no fire at all anywhere"),
     ]
+
+
+def test_answers_must_stand_in_their_quote_and_be_no_label():
+    form = chunk(
+        "Pilot of N12AB: Age: Certificate: Private\nThe last review was on June 1, 2009. It was passed at once."
+    )
+    drafts, rejections = drafted(
+        reply(
+            item("How many reviews had the pilot of N12AB?", "1", "It was passed"),
+            item("What is on the certificate of the pilot of N12AB?", "Age", "Pilot of N12AB: Age"),
+            item("What is the certificate of the pilot of N12AB?", "Private", "Certificate: Private"),
+            item("When was the pilot of N12AB reviewed?", "June 1, 2009", "It was passed"),
+            item("How was the review of the pilot of N12AB?", "passed", "was passed at"),
+        ),
+        given=form,
+    )
+    assert [(d.answer, d.quote) for d in drafts] == [
+        ("Private", "Certificate: Private"),
+        ("June 1, 2009", form.text[: form.text.index(" It was passed")]),
+        ("passed", "was passed at"),
+    ]
+    assert [(r.reason, r.detail.split(" | ")[1]) for r in rejections] == [
+        ("answer not in its quote", "1"), ("answer is a field's label", "Age"),
+    ]  # fmt: skip
+
+
+def test_a_columns_name_may_be_the_answer():
+    table = chunk(
+        "Programs of Celle works\nAccounting quantities in the year | 737: 10,800 | 747: 1,574 | 767: 1,267\n"
+    )
+    drafts, _ = drafted(reply(item("Which program of Celle works had 1,574?", "747", "747: 1,574")), given=table)
+    assert [d.answer for d in drafts] == ["747"]
 
 
 def test_hidden_rationale_only_where_asked():
@@ -163,6 +195,7 @@ def test_the_prompt_holds_role_examples_metadata_title_text_kinds_and_levels():
     )
     assert "at most 2 questions" in last
     assert "Kinds: cause (2). Levels: explicit fact, implicit fact, interpretable rationale." in last
+    assert last.endswith("with words of: Report 7")
     assert all(isinstance(json.loads(m.content), list) for m in prompt if m.role == "assistant")
 
 
@@ -240,7 +273,7 @@ def test_answers_by_retrieval_draw_on_several_chunks():
     shelf = Shelf([LAWN, TREE])
     answers = {
         "What did N12AB hit, and who planted it?": {
-            "answer": "an oak, planted by the town gardener",
+            "answer": "a tree; the town gardener",
             "quotes": [
                 {"passage": 2, "quote": "The right wing hit a tree."},
                 {"passage": "[1]", "quote": "planted in 1871 by the town gardener"},
@@ -263,7 +296,7 @@ def test_answers_by_retrieval_draw_on_several_chunks():
     assert shelf.asked == list(answers)
     assert drafts == [
         Draft(
-            "What did N12AB hit, and who planted it?", "an oak, planted by the town gardener",
+            "What did N12AB hit, and who planted it?", "a tree; the town gardener",
             "The right wing hit a tree", "fact", "implicit fact",
             (evidence(TREE, "The right wing hit a tree"), evidence(LAWN, "planted in 1871 by the town gardener")),
         ),

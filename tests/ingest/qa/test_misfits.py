@@ -24,6 +24,7 @@ TEXT = f"Elyria report\nThe pilot had flown 1,200 hours. {SENTENCE}"
         ("What happened to the airplane?", "cartwheeled counterclockwise", ""),
         ("What happened to the airplane?", "left wingtip", OTHER_KIND),
         ("What did the pilot do?", "lost control", ""),
+        ("What did the pilot do?", "the right gear of the airplane", OTHER_KIND),
         ("Who lost control?", "the pilot", ""),
         ("Who lost control?", "because the pilot lost control", OTHER_KIND),
         ("What airplane came to rest upright?", "airplane coming to rest upright", HALF_GIVEN),

@@ -76,7 +76,8 @@ def test_two_documents_are_asked_for_the_same_name() -> None:
     )
     (kind, question, answer), *rest = made(*pairs)
     assert (kind, rest) == ("comparison", [])
-    assert question.startswith("Do the report on ") and question.endswith(" give the same engine manufacturer?")
+    assert question.startswith("Do the report on ")
+    assert question.endswith(" give the same engine manufacturer?")
     assert answer in ("No: Continental and Lycoming", "No: Lycoming and Continental")
 
 
@@ -121,23 +122,25 @@ def test_a_name_is_replaced_by_the_question_that_it_answers() -> None:
 
     pairs = [of("d0", "Who founded ACME Works?", "Jane Roe"), of("d1", "Where was Jane Roe born?", "Akron")]
     drafts, _ = multi_hop(pairs, chunks, {"d": Document("d", "d.pdf", "works")}, 5)
-    assert [(d.question, d.answer) for d in drafts] == [] or drafts[0].question.startswith("Where was the person")
+    assert [(d.question, d.answer) for d in drafts] == [("Where was the person who founded ACME Works born?", "Akron")]
+    assert [evidence.quote for evidence in drafts[0].evidence] == ["Akron", "Jane Roe"]
 
 
 def test_two_questions_on_one_document_are_asked_together_if_two_chunks_answer_them() -> None:
     seats = pair("elyria1", "How many seats did N2699G have?", "5")
-    time = pair("elyria2", "How many hours did the airframe of N2699G have?", "3000 hours")
+    time = pair("elyria2", "How many hours had the engine of N2699G run?", "3000 hours")
     power = pair("elyria1", "How powerful was the engine of N2699G?", "290 hp")
     assert made(seats, power) == []
+    assert made(seats, time) == []  # nothing but the document in common
     ((kind, question, answer),) = made(power, time)
     assert kind == "multi-hop"
     assert (question, answer) in (
         (
-            "How powerful was the engine of N2699G, and how many hours did the airframe of N2699G have?",
+            "How powerful was the engine of N2699G, and how many hours had the engine of N2699G run?",
             "290 hp; 3000 hours",
         ),
         (
-            "How many hours did the airframe of N2699G have, and how powerful was the engine of N2699G?",
+            "How many hours had the engine of N2699G run, and how powerful was the engine of N2699G?",
             "3000 hours; 290 hp",
         ),
     )
@@ -160,7 +163,8 @@ def test_the_number_is_bounded_and_the_same_each_time() -> None:
 def test_a_question_is_cut_around_the_longest_name_of_its_document() -> None:
     anchors = Anchors(("the Elyria, OH accident",), ("N2699G",), ("the report on the Elyria, OH accident",))
     naming = find_naming("What does the report on the Elyria, OH accident say?", anchors)
-    assert naming is not None and (naming.before, naming.after, naming.place) == ("What does ", " say?", "{d}")
+    assert naming is not None
+    assert (naming.before, naming.after, naming.place) == ("What does ", " say?", "{d}")
     assert naming.of("it") == "What does it say?"
     assert find_naming("Is N2699G older than N2699G was?", anchors) is None
     assert find_naming("Is N2699GA old?", anchors) is None

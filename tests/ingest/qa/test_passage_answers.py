@@ -6,7 +6,8 @@ from fieldguide.models.scripted import ScriptedGenerator
 from fieldguide.types import Chunk, Document, Evidence, Span
 from ingest.qa.calls import Calls
 from ingest.qa.drafts import Draft, Rejection
-from ingest.qa.passage_answers import clean_answer, draft_multi_hop, place_quote
+from ingest.qa.passage_answers import Answered, answer_questions, clean_answer, draft_multi_hop, place_quote
+from ingest.qa.prompt_files import PromptFiles
 
 DOCUMENTS = {"d": Document("d", "a.pdf", "Wing manual"), "e": Document("e", "b.pdf", "Staff list")}
 CRASH = Chunk("c", "d", (Span(2, 10, 64),), "The Piper N12AB hit an oak at Celle on the 3rd of May.", (), "Crash")
@@ -92,3 +93,22 @@ def test_place_quote(quote, found):
 )
 def test_clean_answer(answer, clean):
     assert clean_answer(answer) == clean
+
+
+@pytest.mark.parametrize(
+    ("answer", "quote", "evidence"),
+    [
+        ("Ann Lee", "from 2017 on", (Evidence("e", (Span(1, 19, 31),), "from 2017 on"),
+                                     Evidence("e", (Span(1, 0, 7),), "Ann Lee"))),
+        ("Ann Lee", "nobody knows", (Evidence("e", (Span(1, 0, 7),), "Ann Lee"),)),
+        ("Ann Lee", "Ann Lee flew", (Evidence("e", (Span(1, 0, 12),), "Ann Lee flew"),)),
+        ("too", "nobody knows", None),
+    ],
+)  # fmt: skip
+def test_an_answer_that_no_quote_holds_is_its_own_evidence(answer, quote, evidence):
+    scripted = ScriptedGenerator([json.dumps({"answer": answer, "quotes": [{"passage": 1, "quote": quote}]})])
+    (found,) = answer_questions(Calls(scripted), ["Who flew N12AB?"], [[CRASH, STAFF]], prompts=PromptFiles())
+    if evidence is None:
+        assert found == Rejection("quote not in the passages", "Who flew N12AB? | too | nobody knows")
+    else:
+        assert found == Answered("Ann Lee", evidence[0].quote, evidence)

@@ -31,6 +31,9 @@ class Scripted:
         self.common = common
         self.seen = []
 
+    def takes(self, chunk):
+        return True
+
     def draft(self, documents, chunks):
         if self.stop_at in {chunk.id for chunk in chunks}:
             raise KeyboardInterrupt

@@ -68,6 +68,9 @@ def test_without_a_passage_the_plain_model_is_asked(adapter):
         ("The answer is: 3 May 1931", "3 May 1931"),
         ("Not in the text.", ""),
         ("not in the text, sorry", ""),
+        ("not in the report", ""),
+        ("It is not mentioned in the passage.", ""),
+        ("not in the garden", "not in the garden"),
         ("", ""),
     ],
 )

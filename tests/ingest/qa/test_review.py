@@ -182,6 +182,13 @@ def test_an_edited_answer_is_grounded_again_or_reported(tmp_path, who, answer, q
         assert (span.page, chunk.text[span.start - first : span.end - first]) == (chunk.pages[0], expected)
 
 
+def test_a_verdict_vouches_for_the_quote_that_is_shown_but_not_for_other_numbers(tmp_path):
+    made = one(tmp_path, id=B.id, edited_answer="half an hour", verdict="fixed")[1]
+    assert (made.answer, made.evidence, made.verdict) == ("half an hour", B.evidence, "accepted")
+    assert "verdict accept if the one shown does" in one(tmp_path, id=B.id, edited_answer="half an hour")[2]
+    assert one(tmp_path, id=B.id, edited_answer="32 minutes", verdict="ok")[0] == "faulty"
+
+
 def test_answers_from_several_places_and_yes_or_no(tmp_path):
     tree, three = A.evidence[0], D.evidence[0]
     both = replace(A, id="both", question="What of it?", answer="a tree; 3", evidence=(tree, three), kind="list")

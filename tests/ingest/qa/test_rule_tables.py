@@ -157,7 +157,7 @@ def test_a_unit_in_the_label_stands_for_itself():
 
 
 def test_text_columns_are_asked_for_by_their_name():
-    rows = "Ann Bell | Position: Chief engineer | Team: Pumps\nBo Carr | Position: Clerk | Team: Seeds\n"
+    rows = "Ann Bell | Position: Chief engineer (d) | Team: Pumps\nBo Carr | Position: Clerk | Team: Seeds\n"
     staff = f"Each position is listed.\n\nName | Position | Team\n{rows}"
     got = asked(staff, heading=("Staff of the plant",))
     assert got["What position is given for Ann Bell under “Staff of the plant” in the yearbook?"] == "Chief engineer"
@@ -170,8 +170,11 @@ def test_a_heading_that_is_the_document_or_numbered_or_far_away():
     templates = [t for x in table_candidates([same])[0] if isinstance(x, Reading) for t in x.templates]
     assert templates
     assert not any("Yearbook" in t for t in templates)
-    far = [chunk("Begin here.", ("Review",), 0), chunk("A | Use: corn\nB | Use: wheat\n", ("Review",), 5)]
+    far = [chunk("Begin here.", ("Review",), 0), chunk("Field A1 | Use: corn\nField B1 | Use: wheat\n", ("Review",), 5)]
     assert read_tables(far)[0][0].name == ""
+    rows = "Field A1 | Use: corn\nField B1 | Use: wheat\n"
+    for heading, name in (("Review", "Review"), ("Balance sheets", "")):  # the next page's table has its own heading
+        assert read_tables([chunk("Begin here.", (heading,), 0), chunk(rows, (heading,), 1)])[0][0].name == name
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,9 @@ def test_labels_inside_a_sentence():
     assert in_sentence("Revenue", common) == "revenue"
     assert in_sentence("Europe", common) == "Europe"
     assert in_sentence("Health and Safety", common) == "Health and Safety"
+    assert in_sentence("Canadian brands", common) == "Canadian brands"
     assert is_plural("net sales")
+    assert is_plural("diluted earnings per share")
     assert is_plural("gross increases related to tax")
     assert is_plural("the key areas of work")
     assert not is_plural("the cost of goods")

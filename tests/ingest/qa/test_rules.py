@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldguide.align import find_exact
-from fieldguide.types import Chunk, Document, Span
+from fieldguide.types import Chunk, Document, Kind, Span
 from ingest.qa.drafts import Draft, QuestionSource, Rejection
 from ingest.qa.rule_clauses import base_form, read_clause
 from ingest.qa.rule_forms import read_form
-from ingest.qa.rules import RuleSource, find_anchors
+from ingest.qa.rules import Anchors, RuleSource, find_anchors, self_contained
 
 FORM = """Page 1 of 5
 Aviation Accident Final Report
@@ -59,11 +60,11 @@ def asking(found: Sequence[Draft], answer: str) -> list[str]:
 
 
 def test_fields_two_to_a_line_with_wrapped_composite_and_empty_values() -> None:
-    assert answers(drafts(FORM), "field") == {
+    assert {draft.answer for draft in drafts(FORM)} == {
         "Elyria, OH", "CHI08CA048", "12/11/2007", "1430 EST", "N2699G", "Aerostar 601", "Substantial", "1 None",
         "3898 ft", "100 ft",
     }  # fmt: skip
-    assert answers(drafts(FORM, PILOT), "field") >= {
+    assert {draft.answer for draft in drafts(FORM, PILOT)} >= {
         "Private", "58", "Male", "Multi-engine Land; Single-engine Land", "Left", "2411 hours", "789 hours",
     }  # fmt: skip
 
@@ -74,7 +75,7 @@ def test_rejected_fields_have_reasons() -> None:
     assert Rejection("value is a placeholder", "Operator: On file") in found
     assert Rejection("value is a placeholder", "Contact: Unknown") in found
     assert Rejection("value does not fit its label", "Site Visit Date: soon") in found
-    assert Rejection("label asks for nothing", "Note") in found
+    assert Rejection("label asks for nothing", "Note: see page 3") in found
     found = rejections("Wind Direction: 90° Turbulence Severity\nLowest Ceiling: Visibility")
     assert Rejection("value is a label", "Wind Direction: 90° Turbulence Severity") in found
     assert Rejection("value is a label", "Lowest Ceiling: Visibility") in found
@@ -85,7 +86,9 @@ def test_a_label_with_two_values_is_asked_only_by_its_number() -> None:
     found = drafts(FORM, (one + two).replace("Phase", "Phase of Operation"))
     for number, phase in ((1, "LANDING"), (2, "TAXI")):
         assert [f"occurrence #{number}" in question for question in asking(found, phase)] == [True]
-    assert Rejection("label has several values in the document", "Colour") in rejections("Colour: red", "Colour: blue")
+    assert Rejection("label has several values in the document", "Colour: red") in rejections(
+        "Colour: red", "Colour: blue"
+    )
 
 
 def test_the_quote_of_a_field_is_its_line_and_of_a_sentence_the_sentence() -> None:
@@ -106,7 +109,7 @@ def test_anchors_come_from_the_form_and_fall_back_to_the_title() -> None:
         Document("d", "d.pdf", "A guide to dams"), chunks_of("Water flows."), [read_form("Water flows.")]
     )
     assert (plain.events, plain.things) == ((), ())
-    assert plain.documents == ("“A guide to dams”", "the text of “A guide to dams”", "the pages of “A guide to dams”")
+    assert plain.documents == ("“A guide to dams”",)
 
 
 def test_a_file_name_is_not_used_where_the_text_has_a_title() -> None:
@@ -138,7 +141,7 @@ def test_facts_of_a_narrative() -> None:
     said = "he lost visual contact with the ground immediately upon liftoff"
     assert all("the pilot" in question and "report" in question for question in asking(found, said))
     assert any("what did the right wing impact" in q.lower() for q in asking(found, "a tree"))
-    assert any("what impacted a tree" in q.lower() for q in asking(found, "The right wing"))
+    assert asking(found, "The right wing") == []  # one question of a kind from a sentence
 
 
 @pytest.mark.parametrize(
@@ -146,21 +149,27 @@ def test_facts_of_a_narrative() -> None:
     [
         ("The National Weather Service (NWS) issued a warning.", "definition", "National Weather Service", "NWS"),
         ("A weir is a low wall across a river.", "definition", "a low wall across a river", "hat is a weir"),
-        ("The purpose of the survey is to count wells.", "definition", "to count wells", "purpose of the survey"),
+        ("The purpose of a levee is to hold floods.", "fact", "to hold floods", "purpose of a levee"),
         ("The term head loss means the fall of pressure.", "definition", "the fall of pressure", "head loss mean"),
         ("The dam was closed on March 3, 2011.", "date", "March 3, 2011", "was the dam closed"),
         ("In 1967, the board adopted the new rules.", "date", "1967", "did the board adopt the new rules"),
         ("The Safety Board, established in 1967, is free.", "date", "1967", "was the Safety Board established"),
         ("The farmer planted 23 acres of maize.", "quantity", "23", "acres of maize did the farmer plant"),
-        ("The pump runs at a temperature of 28 degrees Celsius.", "quantity", "28 degrees Celsius", "temperature"),
+        ("For maize, the water use is 7.0 inches.", "quantity", "7.0 inches", "or maize, what is the water use"),
+        ("In 2022, 65% of all fields became wetter.", "quantity", "65%", "n 2022, what percentage of all fields"),
+        ("Net sales of Dam Works increased by 4%, or $3.", "quantity", "4%", "much did net sales of Dam Works incr"),
+        ("Poor drainage can reduce grain yield and quality.", "fact", "grain yield and quality", "poor drainage red"),
+        ("Sand filters should be flushed after each storm.", "procedure", "after each storm", "hould sand filters"),
+        ("Earth dams are much cheaper than dams of concrete.", "comparison", "much cheaper", "How do earth dams comp"),
+        ("Earth dams do not need any cement.", "yes/no", "No", "Do earth dams need"),
+        ("No seepage was found at Hoover Dam.", "yes/no", "No", "Was any seepage found at Hoover Dam?"),
         ("The crew found a 3-inch crack in the spar.", "quantity", "3-inch", "ow long was the crack"),
         ("About 65% of the fields became wetter.", "quantity", "65%", "percentage of the fields became wetter"),
         ("The gates were opened due to the flood.", "cause", "the flood", "were the gates opened"),
         ("The long drought led to a shortage of feed.", "cause", "a shortage of feed", "did the long drought lead to"),
         ("The rear spar was bent.", "fact", "was bent", "hat happened to the rear spar"),
-        ("Sandy soils will hold even less.", "fact", "Sandy soils", "hat will hold even less"),
-        ("After the rain, the old bridge fell.", "fact", "the old bridge fell", "hat happened after the rain"),
-        ("The canal was operated by Dam Works Inc.", "fact", "Dam Works Inc", "by what was the canal operated"),
+        ("Sea gates will protect Venice from floods.", "fact", "Venice from floods", "hat will sea gates protect"),
+        ("The canal was operated by Dam Works Inc.", "fact", "Dam Works Inc", "y what was the canal operated"),
         ("The inspection revealed a leak.", "fact", "a leak", "the inspection"),
     ],
 )  # fmt: skip
@@ -186,14 +195,14 @@ def test_nothing_is_asked_of_what_is_not_understood(text: str) -> None:
 
 def test_a_sentence_cut_by_the_chunk_is_rejected_where_it_is_cut() -> None:
     found = drafts("The left wing struck the old", "hangar. The nose gear collapsed in the mud.")
-    assert answers(found, "fact") == {"The nose gear", "in the mud", "collapsed in the mud"}
+    assert answers(found, "fact") == {"in the mud"}
     assert Rejection("sentence is cut", "The left wing struck the old") in rejections("The left wing struck the old")
 
 
 def test_no_more_than_asked_for_and_fields_leave_room() -> None:
     outcomes = RuleSource(0, 6).draft({"d": Document("d", "d.pdf", "t")}, chunks_of(FORM, FORM + "\n\n" + STORY))
     assert [len(found) for found, _ in outcomes] == [3, 6]
-    assert {draft.kind for draft in outcomes[1][0]} >= {"field", "cause", "fact"}
+    assert {draft.kind for draft in outcomes[1][0]} >= {"cause", "fact"}
     assert "chunk has enough questions" in {rejection.reason for rejection in outcomes[0][1]}
 
 
@@ -259,12 +268,13 @@ def test_every_answer_stands_in_its_chunk_and_quote_and_not_in_its_question(
     for chunk, (found, _) in zip(chunks, outcomes, strict=True):
         flat = " ".join(chunk.text.split())
         for draft in found:
-            assert find_exact(draft.answer, chunk.text)
-            assert find_exact(draft.answer, draft.quote)
+            assert draft.evidence or draft.quote in flat
+            if draft.kind in ("list", "procedure", "comparison", "table lookup", "yes/no"):
+                continue
             assert draft.answer in flat
-            assert draft.quote in flat
+            assert find_exact(draft.answer, draft.quote)
             assert not find_exact(draft.answer, draft.question)
-            assert draft.kind in {"field", "definition", "date", "quantity", "cause", "fact"}
+            assert draft.kind in get_args(Kind)
 
 
 def test_chunks_of_several_documents_keep_their_order_and_names() -> None:
@@ -273,3 +283,74 @@ def test_chunks_of_several_documents_keep_their_order_and_names() -> None:
     mixed = [chunks[0], chunks[2], chunks[1]]
     found = [draft for outcome, _ in RuleSource().draft(documents, mixed) for draft in outcome]
     assert [(draft.answer, draft.question.count("dams")) for draft in found] == [("3 m", 1), ("7 l", 0), ("9 m", 1)]
+
+
+def test_a_field_has_the_kind_of_its_value() -> None:
+    found = {draft.answer: draft.kind for draft in drafts(FORM, PILOT, "Second Pilot Present: No\nAircraft Fire: None")}
+    assert (found["12/11/2007"], found["100 ft"], found["N2699G"]) == ("date", "quantity", "fact")
+    assert found["No"] == "yes/no"
+
+
+def test_the_mix_leaves_a_kind_out_or_takes_it_first() -> None:
+    document, chunks = {"d": Document("d", "d.pdf", "t")}, chunks_of(FORM + "\n\n" + STORY)
+    without = RuleSource(0, 6, mix={"cause": 0}).draft(document, chunks)[0]
+    assert "cause" not in {draft.kind for draft in without[0]}
+    assert "kind is not wanted" in {rejection.reason for rejection in without[1]}
+    first = RuleSource(0, 2, mix={"cause": 9}).draft(document, chunks)[0][0]
+    assert [draft.kind for draft in first] == ["cause", "cause"]
+
+
+def test_phrasings_are_different_wordings_of_one_fact() -> None:
+    document, chunks = {"d": Document("d", "d.pdf", "t")}, chunks_of(FORM)
+    one = RuleSource(0, 6).draft(document, chunks)[0][0]
+    three = RuleSource(0, 6, phrasings=3).draft(document, chunks)[0][0]
+    assert len({draft.answer for draft in one}) == len(one) == 3
+    asked = [draft.question for draft in three if draft.answer == "Elyria, OH" or draft.answer == three[0].answer]
+    assert len(set(asked)) == len(asked) > 1
+    assert RuleSource(0, 3, phrasings=3).id != RuleSource(0, 3).id
+
+
+def test_a_question_with_two_answers_in_the_document_is_not_asked() -> None:
+    text = "The long drought led to a shortage of feed."
+    assert all("drought lead" not in draft.question for draft in drafts(text, text.replace("feed", "seed")))
+    assert "question has several answers in the document" in {
+        rejection.reason for rejection in rejections(text, text.replace("feed", "seed"))
+    }
+
+
+ELYRIA = Anchors(("the Elyria, OH accident",), ("N2699G",), ("the report on the Elyria, OH accident",))
+GUIDE = Anchors((), (), ("“A guide to dams”",))
+
+
+@pytest.mark.parametrize(
+    ("question", "anchors", "expected"),
+    [
+        (
+            "What did the pilot do after takeoff?",
+            ELYRIA,
+            "What did the pilot do after takeoff in the Elyria, OH accident?",
+        ),
+        ("What caused the accident?", ELYRIA, "What caused the Elyria, OH accident?"),
+        ("What did the airplane strike?", ELYRIA, "What did N2699G strike?"),
+        ("Who owned N2699G?", ELYRIA, "Who owned N2699G?"),
+        ("What did he report?", ELYRIA, None),
+        ("What does this report say of the pilot?", ELYRIA, None),
+        ("How much water does corn use at tasseling?", GUIDE, "How much water does corn use at tasseling?"),
+        ("When was the dam closed?", GUIDE, "When was the dam closed, according to “A guide to dams”?"),
+        ("When was the dam closed?", Anchors((), (), ()), None),
+        ("What does the Company sell?", Anchors((), (), (), "Dam Works Inc"), "What does Dam Works Inc sell?"),
+    ],
+)
+def test_self_contained(question: str, anchors: Anchors, expected: str | None) -> None:
+    assert self_contained(question, anchors) == expected
+
+
+def test_a_title_of_boilerplate_is_no_name() -> None:
+    text = (
+        "FORM 10-K\nFor the fiscal year ended June 30, 2022\nDam Works, Inc. (the registrant)\nDam Works, Inc. builds."
+    )
+    filing = find_anchors(Document("d", "d.pdf", "UNITED STATES SECURITIES AND EXCHANGE COMMISSION"), chunks_of(text))
+    assert filing.documents == ("Dam Works, Inc.’s Form 10-K of June 30, 2022",)
+    assert find_anchors(Document("d", "936c0e2c.pdf", "936c0e2c"), chunks_of("water flows.")).documents == ()
+    named = find_anchors(Document("d", "dams/DAM_WORKS_2022_10K.pdf", "FOR IMMEDIATE RELEASE"), chunks_of("water."))
+    assert named.documents == ("“DAM WORKS 2022 10K”",)

@@ -105,6 +105,23 @@ def test_what_one_fact_is():
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
+        ("12/06/2007", "December 6, 2007", True),
+        ("1045 UTC", "1045 coordinated universal time", True),
+        ("1045 UTC", "1046 UTC", False),
+        ("the left wing", "the LEFT wing.", True),
+        ("100 ft", "75 ft", False),
+        ("Yes", "Yes", False),
+        ("3", "3", False),
+    ],
+)
+def test_a_document_may_state_a_fact_twice(one, other, same):
+    pairs = [pair("d", 1, answer=one, question="What is it?"), pair("d", 2, answer=other, question="Is there more?")]
+    assert ([*shared_facts(pairs)] == [(0, 1)]) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
         ("How many hours had the pilot in Belen, NM flown?", "How many hours had the pilot in Elyria, OH flown?", True),
         ("What was the width of the runway used by N103JT?", "What was the width of the runway used by N50DS?", True),
         ("What engines did the Piper PA-18-135 N1181Y have?", "What engines did the Cessna 152 have?", True),
