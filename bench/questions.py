@@ -3,8 +3,8 @@
 DIR holds sets: folders of PDFs (ntsb/, mmlongbench/pdfs/) and of passages with people's questions in SQuAD form
 (agxqa/*.json). Each is ingested and asked about by the product's own main flow with its settings as they come, by
 
-- default: what comes with the bundled model: rules and its question adapter;
-- rules, adapter: one of them alone;
+- default: what questions.sources = "auto" takes with the bundled model: the rules;
+- adapter: the question adapter of the bundled model, read back by itself;
 - model: the 0.5B model (--reader) by prompts.
 
 Of the kept pairs, measured apart from the filters (bench/parts/question_measures.py): ``grounded`` (share whose quotes
@@ -55,13 +55,12 @@ from ingest.qa.rules import RuleSource
 from retrieval.retriever import HybridRetriever
 
 SETS = ("ntsb", "agxqa", "mmlongbench")
-SOURCES = ("default", "rules", "adapter", "model")
+SOURCES = ("default", "adapter", "model")
 SHIPPED = ROOT / "fieldguide" / "models" / "question_adapter"
 _QUICK = {"documents": 2, "chunks": 8, "read": 6}
-_READ = (
-    "{context}\n\nAnswer the question in a few words taken from the text above, without a sentence around them. "
-    "Answer yes or no where that is asked.\nQuestion: {asked}"
-)
+_READ = "{context}\n\nQuestion: {asked}\n{how}"
+_HOW = "Answer with the shortest words of the text that answer it."
+_YES_NO = "Answer with yes or no."
 _MEASURED = ("grounded", "self_contained", "distinct", "kept_share", "pairs_per_100_chunks", "seconds_per_pair")
 
 
@@ -94,6 +93,9 @@ class Counted:
     @property
     def batch(self) -> int | None:
         return self.source.batch
+
+    def takes(self, chunk: Chunk) -> bool:
+        return self.source.takes(chunk)
 
     def draft(self, documents: Mapping[str, Document], chunks: Sequence[Chunk]) -> list[Drafted]:
         drafted = self.source.draft(documents, chunks)
@@ -137,9 +139,9 @@ class Made:
 def sources(name: str, models: Models, settings: Questions, shelf: Shelf) -> list[Counted]:
     """The sources that a name stands for; empty if what they need is not there."""
     made: list[QuestionSource] = []
-    if name in ("default", "rules"):
-        made.append(RuleSource(seed=settings.seed, per_chunk=settings.per_chunk))
-    if name in ("default", "adapter") and models.bundled is not None and models.adapter is not None:
+    if name == "default":
+        made.append(RuleSource(settings.seed, settings.per_chunk, settings.phrasings, settings.mix))
+    if name == "adapter" and models.bundled is not None and models.adapter is not None:
         made.append(AdapterSource(models.bundled, models.adapter, settings, shelf.catalog.chunks))
     if name == "model" and models.strong is not None:
         made.append(ModelSource(models.strong, settings))
@@ -152,7 +154,8 @@ def make(name: str, models: Models, settings: Questions, shelf: Shelf) -> Made |
     if not asked:
         return None
     calls = [one for one in (models.bundled, models.strong) if one is not None]
-    reader = Reader(models.bundled, models.adapter) if models.bundled is not None and models.adapter else None
+    writer = models.strong if name == "model" else models.bundled if name == "adapter" else None
+    reader = Reader(writer, models.adapter if name == "adapter" else None) if writer is not None else None
     retriever = HybridRetriever.open(shelf.catalog, shelf.index_folder, models.embedder, Retrieval())
     spent = {id(one): one.spent for one in calls}
     began = time.perf_counter()
@@ -214,7 +217,16 @@ def read_back(calls: Calls, pairs: Sequence[tuple[QAPair, Chunk, str]], most: in
     able = [one for one in pairs if one[0].answerable and not one[0].after and one[0].kind != "multi-hop"]
     drawn = random.Random(seed).sample(able, min(most, len(able)))
     prompts = [
-        (Message("user", _READ.format(context=f"{chunk.context or title}\n{chunk.text}".strip(), asked=pair.question)),)
+        (
+            Message(
+                "user",
+                _READ.format(
+                    context=f"{chunk.context or title}\n{chunk.text}".strip(),
+                    asked=pair.question,
+                    how=_YES_NO if pair.kind == "yes/no" else _HOW,
+                ),
+            ),
+        )
         for pair, chunk, title in drawn
     ]
     said = calls.ask(prompts, max_new_tokens=40)
@@ -346,7 +358,7 @@ def open_models(options: argparse.Namespace, cache: Catalog, work: Path) -> Mode
         bundled = timed(Calls(load_generator("bundled", say=print), cache))
         adapter = bundled.generator.load_adapter(options.adapter)
     else:
-        print(f"There is no question adapter in {options.adapter}, so the default is the rules alone.")
+        print(f"There is no question adapter in {options.adapter}.")
     path = find_reader(options.reader, options.data, work)
     strong = timed(Calls(load_generator(str(path)), cache)) if path is not None else None
     return Models(load_embedder("bundled", say=print), bundled, adapter, strong)

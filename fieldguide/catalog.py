@@ -279,6 +279,7 @@ class Catalog:
             return
         with self._engine.begin() as c:
             for document in ids:
+                c.execute(delete(schema.rejections).where(schema.rejections.c.chunk == document))
                 for chunk, table in ((schema.chunks.c.id, schema.chunks), (schema.pairs.c.chunk, schema.pairs)):
                     asked = select(chunk).where(table.c.document == document)
                     for record in (schema.drafted, schema.rejections):
@@ -542,11 +543,16 @@ def _parts(values: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _put_chunks(c: Connection, document: str, chunks: Sequence[Chunk]) -> None:
-    """The chunks in place of those that the document had; facets of those that are gone go with them."""
+    """The chunks in place of those that the document had; of those that are gone, facets and what was asked about them
+    go too."""
     table = schema.chunks
+    before = set(c.execute(select(table.c.id).where(table.c.document == document)).scalars())
     c.execute(delete(table).where(table.c.document == document))
     if chunks:
         c.execute(insert(table), [chunk_row(chunk, n) for n, chunk in enumerate(chunks)])
+    for part in _parts(sorted(before - {chunk.id for chunk in chunks})):
+        for record in (schema.drafted, schema.rejections):
+            c.execute(delete(record).where(record.c.chunk.in_(part)))
     left = select(table.c.id).where(table.c.document == document)
     f = schema.facets.c
     c.execute(delete(schema.facets).where(f.document == document, f.chunk != "", f.chunk.not_in(left)))
@@ -564,7 +570,7 @@ def _put_pairs(c: Connection, pairs: Iterable[QAPair], lost: Iterable[tuple[str,
     for pair in pairs:
         put(c, schema.pairs, pair_row(pair))
     for pair_id, detail in lost:
-        chunk = c.execute(select(schema.pairs.c.chunk).where(schema.pairs.c.id == pair_id)).scalar()
+        document = c.execute(select(schema.pairs.c.document).where(schema.pairs.c.id == pair_id)).scalar()
         c.execute(delete(schema.pairs).where(schema.pairs.c.id == pair_id))
-        row = {"chunk": chunk, "source": "re-anchoring", "reason": LOST, "detail": detail}
+        row = {"chunk": document, "source": "re-anchoring", "reason": LOST, "detail": detail}  # its chunk may be gone
         c.execute(insert(schema.rejections).values(**row))

@@ -115,8 +115,8 @@ class Questions(_Section):
 
     sources: tuple[Literal["auto", "rules", "adapter", "model"], ...] = Field(
         ("auto",),
-        description="who writes them: rules; a question adapter on the generator; the generator by prompts; auto: "
-        "rules and, with the bundled generator, its question adapter, else the prompts",
+        description="who writes them: rules; a question adapter on the generator; the generator by prompts (model); "
+        "auto: rules, and any generator but the bundled one",
     )
     mix: dict[str, float] = Field(
         default_factory=dict, description='wanted share of a kind against the others (1 each): cause = 2, "yes/no" = 0'

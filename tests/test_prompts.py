@@ -1,7 +1,6 @@
 import pytest
 
 from fieldguide import prompts
-from fieldguide.models.base import Message
 from fieldguide.types import Chunk, Context, ScoredChunk
 
 

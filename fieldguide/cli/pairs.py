@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fieldguide.cli.session import Session, print_json
-from fieldguide.cli.shelving import bring_up_to_date
+from fieldguide.cli.shelving import TEST_SET, bring_up_to_date
 from fieldguide.errors import FieldguideError, NotReady
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 ADAPTER = Path(__file__).parents[1] / "models" / "question_adapter"
 """The question adapter that comes with the bundled generator."""
-TEST_SET = "test set"
-"""Kind of the artefact that names the frozen test set in use."""
 _JUDGED = 50
 
 
@@ -41,9 +39,9 @@ def make(s: Session, *, yes: bool = False) -> dict[str, Any]:
     guesses = {"rules": 100.0, "adapter": 0.5, "model": 0.3}
     work = {f"questions ({name})": (chunks if name == "rules" else asked, guesses[name]) for name in names}
     s.announce(f"{chunks} chunks, {asked} of them for the model", work, 0.01 * chunks)
-    retriever = s.retriever() if chunks and s.catalog.active("index") is not None else None
-    calls = open_calls(s) if asked else None
-    adapter = question_adapter(s) if asked and _has_adapter(s) else None
+    retriever = s.retriever(reading=False) if chunks and s.catalog.active("index") is not None else None
+    calls = open_calls(s) if set(names) - {"rules"} else None
+    adapter = question_adapter(s) if calls is not None and _has_adapter(s) else None
     sources = [_source(s, name, calls, adapter) for name in names]
     if calls is not None and "model" in names:
         _agree(s, sources, yes)
@@ -60,11 +58,14 @@ def make(s: Session, *, yes: bool = False) -> dict[str, Any]:
 
 
 def source_names(s: Session) -> list[str]:
-    """Who writes, with "auto" resolved: rules; and the question adapter where the generator has one, else prompts."""
-    chosen = s.settings.questions.sources
-    if "auto" not in chosen:
-        return list(dict.fromkeys(chosen))
-    return ["rules", "adapter" if _has_adapter(s) else "model"]
+    """Who writes, with "auto" resolved: rules; and with them a question adapter that the settings name, or a generator
+    by prompts. The bundled one writes too little that is right, by prompts or by its adapter (docs/questions.md)."""
+    settings = s.settings
+    if "auto" not in settings.questions.sources:
+        return list(dict.fromkeys(settings.questions.sources))
+    if settings.questions.adapter:
+        return ["rules", "adapter"]
+    return ["rules"] if settings.models.generator == "bundled" else ["rules", "model"]
 
 
 def _has_adapter(s: Session) -> bool:
@@ -91,7 +92,7 @@ def _source(s: Session, name: str, calls: Calls | None, adapter: str | None) -> 
     from ingest.qa.rules import RuleSource
 
     settings = s.settings.questions
-    if calls is None:
+    if calls is None or name == "rules":
         return RuleSource(settings.seed, settings.per_chunk, settings.phrasings, settings.mix)
     if name == "adapter":
         if adapter is None:
@@ -100,9 +101,7 @@ def _source(s: Session, name: str, calls: Calls | None, adapter: str | None) -> 
                 "(`fieldguide qa adapter` trains it), or take the source model."
             )
         return AdapterSource(calls, adapter, settings, s.catalog.chunks)
-    if name == "model":
-        return ModelSource(calls, settings, s.retriever() if settings.answers == "retrieved" else None)
-    return RuleSource(settings.seed, settings.per_chunk, settings.phrasings, settings.mix)
+    return ModelSource(calls, settings, s.retriever() if settings.answers == "retrieved" else None)
 
 
 def _agree(s: Session, sources: Sequence[QuestionSource], yes: bool) -> None:
@@ -234,15 +233,18 @@ def freeze(s: Session) -> dict[str, Any]:
     frozen = run(s.catalog.pairs("test"), s.workspace.test_sets_folder, s.settings.questions.seed)
     s.catalog.add_artefact(TEST_SET, frozen.hash[:16], frozen.manifest, activate=True)
     groups = ", ".join(f"{n} {group}" for group, n in frozen.manifest["groups"].items())
+    others = len([p for p in s.catalog.pairs("test", every=True) if p.verdict != "rejected"]) - frozen.manifest["n"]
     s.say(f"Frozen: {frozen.manifest['n']} test questions ({groups}), hash {frozen.hash[:16]}.")
+    if others:
+        s.say(f"Not in it: {others} follow-ups and questions without an answer, for `compare` does not ask them.")
     s.say(f"They lie in {frozen.path}; `fieldguide compare` uses them from now on.")
-    return {**frozen.manifest, "file": str(frozen.path)}
+    return {**frozen.manifest, "file": str(frozen.path), "not_asked": others}
 
 
 def test_pairs(s: Session) -> tuple[str, list[QAPair]]:
     """What `compare` asks without a file, and its name: the frozen test set, else the pairs of the test split.
 
-    Raises LeakError if what is trained on now says what is tested.
+    Raises LeakError if what is trained on now says what is tested, NotReady if the frozen set was deleted.
     """
     from ingest.qa.frozen import guard_frozen, read_frozen
     from ingest.qa.leaks import guard
@@ -251,6 +253,11 @@ def test_pairs(s: Session) -> tuple[str, list[QAPair]]:
     if frozen is None:
         guard(s.catalog.pairs(every=True), s.embedder, alike)
         return "pairs of the test split", s.catalog.pairs("test")
+    if gone := len(frozen.manifest.get("deleted_documents", ())):
+        raise NotReady(
+            f"The frozen test set {frozen.id} quoted {gone} document(s) that are deleted now, so it is deleted too: "
+            "run `fieldguide qa freeze` for another one."
+        )
     pairs = read_frozen(s.workspace.test_sets_folder, frozen.manifest["hash"])
     guard_frozen(pairs, s.catalog.pairs("train", every=True), s.embedder, alike)
     return f"frozen test set {frozen.id}", pairs

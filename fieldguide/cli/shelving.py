@@ -27,6 +27,8 @@ TUNED = {
     "cross-encoder": "fieldguide tune --reranker",
 }
 """What is tuned on documents, each with the command that tunes it anew."""
+TEST_SET = "test set"
+"""Kind of the artefact that names the frozen test set in use."""
 _SHOWN = 20  # reasons of a class on the screen; the report has all
 _COLUMNS = ("path", "class", "reason", "document", "bytes", "pages", "chunks", "readers", "same as")
 
@@ -35,6 +37,7 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
     """Read the files, cut them, and bring the index up to date. ``prune`` None: ask, where somebody can answer."""
     from ingest.pipeline import ingest_files, left_out
     from ingest.pipeline import prune as remove
+    from ingest.qa.frozen import keep_only
     from ingest.shelf import find_files
     from retrieval.build import purge_index
 
@@ -61,6 +64,7 @@ def ingest(s: Session, paths: Sequence[Path], prune: bool | None, report_file: P
         version = bring_up_to_date(s, merge=pruned)
     if pruned or report.replaced:
         purge_index(s.catalog, s.workspace.index_folder, absent)
+        keep_only(s.workspace.test_sets_folder, {document.id for document in s.catalog.documents()})
     s.progress.finish()
     if report_file is not None:
         write_atomically(report_file, _as_csv(s, report))
@@ -189,6 +193,10 @@ def _show_marked(s: Session) -> None:
             if gone:
                 what = f"{kind.capitalize()} {made.id} was tuned on {gone} document(s) that are deleted now"
                 s.say(f"{what}: run `{command}`.")
+    for frozen in s.catalog.artefacts(TEST_SET):
+        if frozen.manifest.get("deleted_documents"):
+            again = ": run `fieldguide qa freeze`" if frozen.active else ""
+            s.say(f"The frozen test set {frozen.id} quoted what is deleted now, and went with it{again}.")
 
 
 def _table(report: IngestReport) -> Table:

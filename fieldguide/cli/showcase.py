@@ -20,7 +20,6 @@ QUESTION = "How many hours in total had the pilot of the Aerostar at Elyria flow
 def settings(minutes: float) -> dict[str, dict[str, Any]]:
     """What the demo sets: everything else is the default."""
     return {
-        "questions": {"model_chunks": 24},
         "tuning": {"minutes": minutes, "dev_examples": 16},
         "compare": {"max_questions": 40},
     }

@@ -1,13 +1,14 @@
 """Frozen test sets: complete pairs in a file whose name is the hash of what it holds, so that reports can be compared.
 
-A set is never changed; another one gets another name. Knows files, not the catalogue.
+A set is never changed; another one gets another name, and one that quotes a deleted document is deleted. Knows files,
+not the catalogue.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from fieldguide.models.base import Embedder
 from fieldguide.rows import pair_of
 from fieldguide.types import QAPair, content_hash
 from ingest.qa.leaks import guard
+from ingest.qa.same import documents_of
 
 _SHORTEST = 8
 
@@ -56,7 +58,7 @@ def freeze(pairs: Iterable[QAPair], folder: Path, seed: int) -> FrozenSet:
         "groups": _counts(pair.group for pair in held),
         "kinds": _counts(pair.kind for pair in held),
         "levels": _counts(pair.level for pair in held),
-        "documents": len({pair.document for pair in held}),
+        "documents": sorted({name for pair in held for name in documents_of(pair)}),
         "seed": seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -86,6 +88,19 @@ def read_frozen(folder: Path, name: str) -> list[QAPair]:
 def guard_frozen(frozen: Sequence[QAPair], pairs: Iterable[QAPair], embedder: Embedder | None, alike: float) -> None:
     """Raises LeakError if one of the current ``pairs`` of the split train says what the frozen ones test."""
     guard([*(pair for pair in pairs if pair.split == "train"), *frozen], embedder, alike)
+
+
+def keep_only(folder: Path, documents: Collection[str]) -> list[str]:
+    """Delete the sets that quote a document which is none of these, for its text shall be gone; their hashes."""
+    gone = []
+    for path in sorted(folder.glob("*.jsonl")):
+        manifest = path.with_suffix(".json")
+        if manifest.exists() and set(json.loads(manifest.read_text("utf-8"))["documents"]) <= set(documents):
+            continue
+        path.unlink()
+        manifest.unlink(missing_ok=True)
+        gone.append(path.stem)
+    return gone
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:
