@@ -44,7 +44,9 @@ def measure(
         **(judged.ratings if judged is not None else {}),
     }
     covered = reach(every, chunks)
-    rejections = catalog.rejections()
+    rejected: Counter[str] = Counter()
+    for (source, reason), n in catalog.rejections().items():
+        rejected[f"{source.partition('-')[0]}: {reason}"] += n  # a source's id ends in a hash
     test = [pair for pair in plain if pair.split == "test" and not pair.after]
     return {
         "created": time.strftime("%Y-%m-%d %H:%M"), "version": __version__, "pairs": len(every),
@@ -54,7 +56,7 @@ def measure(
         "kinds": _mix(every, wanted), "levels": _counted(Counter(p.level for p in every), get_args(Level)),
         "splits": _splits(every), "origins": dict(Counter(p.origin for p in every)),
         "yield_per_100_chunks": round(100 * len(every) / max(len(chunks), 1), 1),
-        "rejections": {f"{source}: {reason}": n for (source, reason), n in rejections.items()},
+        "rejections": dict(rejected.most_common()),
         "examples": [_example(p, documents[p.document].source) for p in _drawn(every, seed) if p.document in documents],
     }  # fmt: skip
 

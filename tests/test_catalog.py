@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from fieldguide import catalog as catalog_module
 from fieldguide import schema
-from fieldguide.catalog import Catalog, FileRecord, Reading
+from fieldguide.catalog import LOST, Catalog, FileRecord, Reading
 from fieldguide.errors import WorkspaceError
 from fieldguide.schema import MIGRATIONS, migrate
 from fieldguide.types import Block, Chunk, Document, Evidence, Page, QAPair, Span
@@ -173,6 +173,17 @@ def test_facets_of_documents_and_chunks_choose_chunks(catalog):
     assert catalog.readings()["d1"].facet_recipe == "new"
     catalog.drop_facet("topic")
     assert catalog.facets("d1") == [("d1", "", "language", "fr")]
+
+
+def test_what_was_asked_about_chunks_that_are_gone_goes_with_them(catalog):
+    store(catalog)
+    catalog.store_pairs("a", "rules-1", [PAIR], [("too long", "quotes chunk a")])
+    catalog.store_pairs("z", "rules-1", [], [("too long", "quotes chunk z")])
+    catalog.store_chunks("d1", "chunked 2", [CHUNKS[0]], [], [(PAIR.id, "quotes chunk a")])
+    assert catalog.drafted() == {(CHUNKS[0].id, "rules-1")}
+    assert catalog.rejections() == {("rules-1", "too long"): 1, ("re-anchoring", LOST): 1}
+    catalog.remove_documents(["d1"])
+    assert catalog.rejections() == {}
 
 
 def test_chunks_cut_anew_take_their_pairs_along(catalog):

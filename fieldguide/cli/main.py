@@ -190,6 +190,11 @@ def qa(
     Run again, it asks only about what is new. A killed run goes on where it was.
     """
     if context.invoked_subcommand is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        if given:
+            option = "--json" if given[0] == "as_json" else "--" + given[0].replace("_", "-")
+            raise typer.BadParameter(f"{option} stands before {context.invoked_subcommand}; write it after that.")
         return
     from fieldguide.cli import pairs
     from fieldguide.cli.session import session
@@ -229,6 +234,8 @@ def review(
         raise typer.BadParameter("give either --export FILE or --import FILE.")
     if take is not None and not author.strip():
         raise typer.BadParameter("--import needs --author, whose verdicts these are.")
+    if take is not None and split is not None:
+        raise typer.BadParameter("--split goes with --export.")
     result: dict[str, Any] = {}
     with session("qa review", workspace, as_json=as_json, write=take is not None) as s:
         if export is not None:

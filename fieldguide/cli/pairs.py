@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ingest.qa.calls import Calls
     from ingest.qa.drafts import QuestionSource
     from ingest.qa.questions import QuestionsReport
+    from retrieval.retriever import HybridRetriever
 
 ADAPTER = Path(__file__).parents[1] / "models" / "question_adapter"
 """The question adapter that comes with the bundled generator."""
@@ -39,8 +40,9 @@ def make(s: Session, *, yes: bool = False) -> dict[str, Any]:
     guesses = {"rules": 100.0, "adapter": 0.5, "model": 0.3}
     work = {f"questions ({name})": (chunks if name == "rules" else asked, guesses[name]) for name in names}
     s.announce(f"{chunks} chunks, {asked} of them for the model", work, 0.01 * chunks)
-    retriever = s.retriever(reading=False) if chunks and s.catalog.active("index") is not None else None
-    calls = open_calls(s) if set(names) - {"rules"} else None
+    retriever = _checker(s) if chunks else None
+    judged = chunks > 0 and settings.confidence == "auto"  # of the rules' pairs as well
+    calls = open_calls(s) if judged or set(names) - {"rules"} else None
     adapter = question_adapter(s) if calls is not None and _has_adapter(s) else None
     sources = [_source(s, name, calls, adapter) for name in names]
     if calls is not None and "model" in names:
@@ -55,6 +57,20 @@ def make(s: Session, *, yes: bool = False) -> dict[str, Any]:
         bring_up_to_date(s)
     s.progress.finish()
     return _show(s, report, calls)
+
+
+def _checker(s: Session) -> HybridRetriever | None:
+    """What checks that nothing answers a question: the index in use, by its plain channels. None, and said, without."""
+    from retrieval.retriever import HybridRetriever
+
+    settings = s.settings.retrieval
+    channels = tuple(channel for channel in settings.channels if channel != "questions") or ("words",)
+    plain = settings.model_copy(update={"channels": channels, "expand": (), "rerank": ()})
+    try:
+        return HybridRetriever.open(s.catalog, s.workspace.index_folder, s.embedder, plain)
+    except NotReady as why:
+        s.say(f"No unanswerable questions are made, since nothing can check them: {why}")
+        return None
 
 
 def source_names(s: Session) -> list[str]:
@@ -107,6 +123,7 @@ def _source(s: Session, name: str, calls: Calls | None, adapter: str | None) -> 
 def _agree(s: Session, sources: Sequence[QuestionSource], yes: bool) -> None:
     """Say what a remote generator may cost, and ask before money is spent where somebody can answer."""
     from ingest.qa.generator_source import ModelSource
+    from ingest.qa.questions import chunks_to_ask
 
     if not s.settings.models.generator.startswith("remote:"):
         return
@@ -114,11 +131,16 @@ def _agree(s: Session, sources: Sequence[QuestionSource], yes: bool) -> None:
     done = s.catalog.drafted()
     for source in sources:
         if isinstance(source, ModelSource):
-            waiting = [chunk for chunk in s.catalog.chunks() if (chunk.id, source.id) not in done]
-            limit = s.settings.questions.model_chunks or len(waiting)
-            told = source.estimate(documents, waiting[:limit])
+            chosen = chunks_to_ask(s.catalog, source, s.settings.questions, documents)
+            waiting = [c for chunks in chosen.values() for c in chunks if (c.id, source.id) not in done]
+            told = source.estimate(documents, waiting)
+            if not told.calls:
+                continue
             money = f", at most {told.money:.2f} in money" if told.money else ", price not known"
-            s.say(f"At most {told.calls} calls and {told.tokens} tokens to write{money}; reading back comes on top.")
+            s.say(
+                f"At most {told.calls} calls and {told.tokens} tokens to write{money}; replies that have to be asked for "
+                "again, and reading back, come on top."
+            )
             if told.money and not yes and s.console.is_terminal and not typer.confirm("Go on?", err=True):
                 raise typer.Exit(130)
 
@@ -185,7 +207,8 @@ def take(s: Session, path: Path, author: str) -> dict[str, Any]:
     guard(settled, s.embedder, s.settings.questions.alike, ties)
     old = {pair.id: pair for pair in before}
     s.catalog.put_pairs(pair for pair in settled if old.get(pair.id) != pair)
-    s.say(f"{path.name} by {author}: " + ", ".join(f"{n} {what}" for what, n in review.counts.items() if n))
+    told = ", ".join(f"{n} {what}" for what, n in review.counts.items() if n)
+    s.say(f"{path.name} by {author}: {told or 'it has no rows'}")
     for fault in review.faults:
         s.say(f"  line {fault.line}: {fault.reason}")
     return {

@@ -7,7 +7,7 @@ and each rejection is kept with its reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -91,6 +91,17 @@ def make_pairs(
     return report
 
 
+def chunks_to_ask(
+    catalog: Catalog, source: QuestionSource, settings: Questions, documents: Iterable[str]
+) -> dict[str, list[Chunk]]:
+    """The chunks, by document, that ``make_pairs`` asks the source about, or has asked it about already."""
+    chunks = {document: catalog.chunks(document) for document in documents}
+    if source.batch is None or not settings.model_chunks:
+        return chunks
+    taken = {document: [c for c in members if source.takes(c)] for document, members in chunks.items()}
+    return _spread(taken, settings.model_chunks)
+
+
 def _ask(
     catalog: Catalog, source: QuestionSource, settings: Questions, verifier: Verifier, report: QuestionsReport,
     progress: Progress,
@@ -98,10 +109,7 @@ def _ask(
     """One source about all chunks that are left to ask it about."""
     done = catalog.drafted()
     documents = verifier.documents
-    chosen = {document: catalog.chunks(document) for document in documents}
-    if source.batch is not None and settings.model_chunks:
-        taken = {document: [c for c in chunks if source.takes(c)] for document, chunks in chosen.items()}
-        chosen = _spread(taken, settings.model_chunks)
+    chosen = chunks_to_ask(catalog, source, settings, documents)
     total = sum(map(len, chosen.values()))
     waiting = {c.id for chunks in chosen.values() for c in chunks if (c.id, source.id) not in done}
     report.skipped_chunks += total - len(waiting)

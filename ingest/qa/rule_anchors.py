@@ -168,7 +168,10 @@ def names_its_subject(question: str) -> bool:
     or, if it is not about something past, enough words of its own."""
     for match in _DEFINITE.finditer(question):
         noun, after = match.group(1), match.group(2)
-        if noun not in _ONE_OF_ITS_KIND and (after is None or after in _AFTER_BARE):
+        bare = (
+            after is None or after in _AFTER_BARE or after.endswith("ly") or _asks_of(question[: match.start()], after)
+        )
+        if noun not in _ONE_OF_ITS_KIND and bare:
             return False
     named = _NAME.search(question)
     if _INSTITUTION.search(question) or (_UNNAMED_DEED.match(question) and not named):
@@ -176,6 +179,17 @@ def names_its_subject(question: str) -> bool:
     if _PAST.search(question):
         return len(_NAME.findall(question)) > 1
     return bool(named) or len(content_tokens(question)) >= 4
+
+
+def _asks_of(before: str, after: str) -> bool:
+    """Whether the word behind "the X" is likely the question's verb: "did the city receive", "was the site sold"."""
+    if not after[0].islower():
+        return False
+    if re.search(r"(?i)\b(?:did|does|do|can|could|will|would|should|may|must)\s$", before):
+        return True
+    return bool(
+        re.search(r"(?i)\b(?:was|were|is|are|has|have|had)\s$", before) and re.search(r"(?:ed|en|wn|ing)$", after)
+    )
 
 
 def _past_without_date(question: str) -> bool:

@@ -31,8 +31,14 @@ _PARTICIPLE = re.compile(
     r"|become|come|run|grown|shown|found|left|said|taught|bought|brought|cut|hit|let|read)\b"
 )
 _DROPS_E = re.compile(
-    r"(?:[^e]at|[cvuz]|[^s]s|[^n]g|rang|chang|plung|[^o]id|ud|od|[iu]r|m(?:in|it)e|term?in|fin|bin|amin|lin|[^oh]ut"
-    r"|[bpdgcf]l|not|quot|vot|[^aeou]il|ak|ik|om|op(?!p)|yp|iz|hir|par|ag|edg|rot|clar|plet|delet|pet)$"
+    r"(?:[ecvzu]|(?<!foc)(?<!bia)(?<!nva)(?<!s)s|(?<!n)g|rang|chang|eng|[frhtc]ing|[pl]oung|plung|[bcdfgkpstz]l|[^ao]ul|[^o]ol|scal"
+    r"|inhal|[^aeou]il|[^eo]at|\bcreat|recreat|lineat|[^e]ed|[^eo]ad|[^oa]id|[^eo]ud|[^eo]od|(?<!li)cit|vit|gnit|unit"
+    r"|[mnd]ot|quot|\bvot|devot|[^oh]ut|[pl]let|plet|delet|compet|[^a]ir|[^o]ur|[^eo]ar|(?:st|pl|sc|gn|ad|\bb)or|terfer"
+    r"|adher|coher|[^eo]am|[^o]om|[^a]im|sum|fum|plum|[^aeou]in|[tmr]un|clon|stpon|phon|\bzon|\bston|condon|aton"
+    r"|[^eo]ak|[^o]ok|\blik|hik|[^eo]ap|[^ueh]ip|(?:sc|\bh|\bc|sl|gr|\br)op|yp|rib|rob|bath|breath|sooth|cloth)$"
+)
+_DOUBLED = words(
+    "compell controll propell expell repell patroll cancell travell labell modell excell rebell unravell signall"
 )
 _FOLLOWS_VERB = re.compile(
     r"(?:the|a|an|his|her|its|their|our|this|that|these|those|to|in|on|at|by|for|from|with|into|onto|off|of|over|under"
@@ -78,9 +84,12 @@ _FIRST_WORD = re.compile(
     r"(?:The|A|An|His|Her|Its|Their|In|On|At|During|After|Before|While|When|As|One|Two|Three|Several|No|All|Each|Some"
     r"|Examination|Shortly|Immediately|Following|Upon|Once|Prior|Visual|Instrument|Most|Many|Any|Both|Post|Just|Soon)\b"
 )
+_ABSTRACT = re.compile(r"[A-Z][a-z]+(?:ments?|tions|sions|mation|nations?|cations?|[ae]nces?|ology|ologies|ness|als)")
+"""A word that is hardly a name by its ending, so that only its place gave it a capital."""
 _VAGUE = re.compile(
     r"(?i)\b(?:latter|former|following|below|above|others?|another|such|herein|hereof|thereof|hereby|therein|certain"
-    r"|respectively|not only|either|neither|both|same|next|previous|as follows|whether|respective"
+    r"|respectively|not only|either|neither|both|same|next|previous|as follows|whether|respective|ever since"
+    r"|(?<!was )(?<!were )(?<!is )(?<!are )(?<!be )there"
     r"|aforementioned|today|yesterday|tomorrow)\b"
     r"|[“”\"☐☒•|]|\b(?:v|vs|No|Art|Sec)\.?\?"
 )
@@ -88,9 +97,25 @@ _CUT = re.compile(
     r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|in|on|at|for|to|from|by|with|as|that|which|than|per|not))$"
 )
 _OPEN = re.compile(
-    r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|as|that|which|than|per|not|until|because|beginning|starting|ending|ended|Inc|Corp|Co|Ltd|No|U\.S|U\.K|D\.C))\?$"
+    r"(?i)(?:[-–—,;:(/&]|\b(?:and|or|of|the|an?|as|that|which|than|per|not|until|because|beginning|starting|ending|ended|Inc|Corp|Co|Ltd|No|al"
+    r"|U\.S|U\.K|D\.C))\?$"
 )
 _LED = re.compile(r"(?i)(?:it|they|this|these|those|that|which|who|such|so|as follows|the following|one|we|you|I)\b")
+LEANING = re.compile(
+    r"(?i)(?:the |an? )?(?:similar|further|minor|various|different|additional|several|many|multiple|some|most|more|such"
+    r"|early|subsequent|resulting|other|present|current|particular|remaining|earlier|later|respective|revised|new|old"
+    r"|accumulating)\b|.*\bto be\b"
+)
+"""Subjects that only the text before explains, or that stand for some of many."""
+_OF_BEFORE = re.compile(
+    r"(?i)\b(?:to|of|for|with|from|by|in|on|at|into|upon|about|over|than|as|between|among|around|after|before)"
+    r" (?:it|them|him|that (?!which\b|of\b)[a-z]+|this [a-z]+)(?=\W|$)"
+)
+"""A phrase that leans on the text before: "thousands of people to it", "a strengthening of that conjecture"."""
+_RUNS_ON = re.compile(
+    r"(?:,\s+(?:and|but|so|while|whilst|whereas|although|though|however|yet)|\s+and (?:the|an?))\s+"
+    r"(?:(?!that\b|which\b|who\b|how\b|what\b|where\b)[^,;\s]+\s+)*?(?:is|are|was|were|must|should|can|will|may|has|have|had|would|could)\b"
+)
 _LITTLE = re.compile(r"(?i)(?:even|much|far)? ?(?:less|more|better|worse|higher|lower|so|well|good|bad)")
 _POINTS = re.compile(
     r"(?i)\b(?:above|below|herein|the following|today|yesterday|tomorrow|those|these|we|us|our|ours|my)\b(?!\.)"
@@ -190,6 +215,10 @@ class Sentence:
             return "answer points elsewhere"
         is_value = kind in ("quantity", "date")
         listed = not is_value and (LISTED.match(after) or _SERIES.match(after) or self._goes_on(end))
+        if kind != "cause" and _OF_BEFORE.search(said):
+            return "answer points elsewhere"
+        if re.match(r"\.(?:\w|,|\s+\S)", after) or (kind == "fact" and _RUNS_ON.search(said)):
+            return "answer is not a whole phrase"
         if listed or said.count('"') % 2 or said.count("(") != said.count(")") or _CUT.search(said):
             return "answer is not a whole phrase"
         return "answer too long" if len(said.split()) > longest else ""
@@ -209,12 +238,18 @@ class Sentence:
 
     def clause_before(self, end: int) -> Clause | None:
         """The clause that ends at ``end``, after the last comma or "and" that it can begin at."""
-        cuts = [m.end() for m in re.compile(r",\s+(?:and\s+|but\s+)?|\band\s+").finditer(self.text, self.start, end)]
+        found = list(re.compile(r",\s+(?:and\s+|but\s+)?|\band\s+").finditer(self.text, self.start, end))
+        cuts = [m.end() for m in found if m.group()[0] == "," or self._is_whole(m.start())]
         for cut in [*reversed(cuts), self.start]:
             clause = read_clause(self.text, cut, end)
             if clause and not PRONOUN.search(clause.subject):
                 return clause
         return None
+
+    def _is_whole(self, end: int) -> bool:
+        """Whether the sentence up to ``end`` holds a verb: an "and" there may begin another clause."""
+        before = self.text[self.start : end].split()
+        return any(word in AUXILIARIES or _is_finite(word, "the") for word in before[1:])
 
 
 def flat(text: str) -> str:
@@ -234,6 +269,8 @@ def base_form(verb: str) -> str:
     stem = verb[:-2]
     if stem.endswith("i"):
         return stem[:-1] + "y"
+    if stem in _DOUBLED or re.search(r"(?:mim|traff|pan|picn)ick$", stem):
+        return stem[:-1]
     if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] in "bdgmnprt":
         return stem[:-1]
     return stem + "e" if _DROPS_E.search(stem) else stem
@@ -241,7 +278,8 @@ def base_form(verb: str) -> str:
 
 def lower_first(text: str) -> str:
     """The text as it stands inside a sentence: what is only capitalised as its first word loses the capital."""
-    common = _FIRST_WORD.match(text) or re.match(r"[A-Z][a-z]+ (?!of\b|and\b|for\b|the\b)[a-z]", text)
+    common = _FIRST_WORD.match(text) or re.match(r"[A-Z][a-z]+(?:-[a-z]+)* (?!of\b|and\b|for\b|the\b)[a-z]", text)
+    common = common or _ABSTRACT.fullmatch(text)
     return text[0].lower() + text[1:] if common else text
 
 
@@ -308,7 +346,7 @@ def read_clause(text: str, start: int, end: int) -> Clause | None:
 
 def _is_finite(word: str, after: str) -> bool:
     """Whether a word reads like the verb of a clause, by itself and by the word after it."""
-    past = word in IRREGULAR or re.fullmatch(r"[a-z]{3,}ed", word)
+    past = word in IRREGULAR or re.fullmatch(r"[a-z]{2,}[a-df-z]ed|agreed|guaranteed|freed|decreed", word)
     if past and after == "by":
         return False  # "rules issued by the board" rather than "the truck passed by the board"
     return word in AUXILIARIES or bool(past and (not after or _FOLLOWS_VERB.match(after.casefold().rstrip(".,;:"))))

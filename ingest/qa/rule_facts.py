@@ -13,6 +13,7 @@ from ingest.qa.drafts import Rejection
 from ingest.qa.rule_clauses import (
     IRREGULAR,
     LEAD,
+    LEANING,
     LISTED,
     NO_SUBJECT,
     PREPOSITION,
@@ -157,6 +158,21 @@ _LIGHT = words(
     "play take make have give do get become include involve contain appear remain seem use serve begin start "
     "continue need want try face put set keep constitute comprise depart"
 )
+_LINKS = ("then", "also", "subsequently", "again", "later", "first", "still", "now", "therefore", "thus", "instead")
+_MOVES = words(
+    "collide crash depart land occur happen live die work emerge arrive return travel move fall grow come go result "
+    "proceed continue skid slide roll veer hit rise drop descend climb fly sail drive walk escape flee lead"
+)
+_TWO_NAMES = re.compile(r"(?!The )[A-Z][a-z]+(?: [A-Z]\.)? [A-Z][a-z]+")
+"""Perhaps a person: neither "by whom" nor "by what" is sure."""
+_BEFORE_ARTICLE = words("of in on at by for from to with and or between as under over near into through against during")
+_SOME = re.compile(r"\b(?:several|various|many|some|few|different) (?:[a-z]+ )?[a-z]+s$")
+"""What would tell nothing: "what can end in several ways"."""
+_NAMING = words("called named titled entitled dubbed termed")
+_A_TIME = re.compile(
+    r"\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(?:19|20)\d\d$|"
+    r"(?:[\w-]+ ){0,3}(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centur(?:y|ies)|times?)\b"
+)
 _OBJECT = re.compile(
     r"((?:(?:about|approximately|up to) (?=\d|two|three))?"
     r"(?:the|an?|his|its|their|two|three|one|full|some|several|directional|control"
@@ -178,7 +194,8 @@ def fact_candidates(sentence: Sentence, person: str) -> Found:
     text, start, end = sentence.text, sentence.start, sentence.end
     for m in sentence.find(_SAID):
         who = person if m.group(1) in ("He", "She") else lower_first(flat(m.group(1)))
-        if not who or m.start() != start or who.casefold().split()[0] in NO_SUBJECT:
+        who = re.sub(r" (?:has|have|had|also|then)$", "", who)
+        if not who or m.start() != start or LEANING.match(who) or who.casefold().split()[0] in NO_SUBJECT:
             continue
         told = True
         verb = base_form(text[m.end(1) : m.start(2)].split()[0])
@@ -238,6 +255,13 @@ def _clause_facts(sentence: Sentence, clause: Clause, shared: bool) -> Found:
     subject, rest = clause.subject, clause.rest.rstrip(".,;: ")
     if clause.adverb == "not" or _UNASKED.search(subject) or len(subject.split()) > 12:
         return
+    if any(before not in _BEFORE_ARTICLE for before in re.findall(r"(\S+) (?:an?|the) ", subject)):
+        return  # it holds a verb: "the university runs a program (called …)"
+    if clause.verb in _NAMING:
+        return
+    if LEANING.match(subject):
+        yield Rejection("subject leans on what was said before", subject)
+        return
     if clause.is_aux and _HURT.fullmatch(rest):
         q = f"how badly {clause.verb} {subject} hurt"
         wordings = about(q) + about(f"what injuries did {subject} have")
@@ -265,17 +289,32 @@ def _who_or_what(sentence: Sentence, clause: Clause, rest: str) -> Found:
         return
     if re.search(r"\beven\b", rest) or not _ENDED.match(sentence.text, clause.end, sentence.end):
         return  # what is said of the subject goes on
-    if clause.adverb in ("then", "also", "subsequently", "again", "later", "first", "still"):
+    if (
+        clause.adverb in _LINKS
+        or rest.split()[0] in _LINKS
+        or (not clause.is_aux and _may_be_noun_phrase(clause, rest))
+    ):
         return
     if clause.verb in ("has", "have", "had") or len(content_tokens(rest)) < 3 or _BARE.fullmatch(clause.subject):
         return
-    if re.search(rf"\b(?:{PREPOSITION}|the|an?|of|to|for)$", rest):
+    if re.search(rf"\b(?:{PREPOSITION}|the|an?|of|to|for)$", rest) or _SOME.search(rest):
         return
+    if re.match(r"\.(?:\w|,|\s+\S)", sentence.text[clause.end : sentence.end]):
+        return  # an abbreviation cuts it
     before = sentence.text[clause.start : clause.verb_at]
     end = clause.start + (before.rindex(clause.adverb) if clause.adverb else len(before.rstrip()))
     verb = {"were": "was", "are": "is", "have": "has"}.get(clause.verb, clause.verb)
     q = flat(f"{'who' if person else 'what'} {clause.adverb} {verb} {rest}")
     yield sentence.ask("fact", q, (clause.start, end), about(q), 2 if person else 1)
+
+
+def _may_be_noun_phrase(clause: Clause, rest: str) -> bool:
+    """Whether the verb may be a participle of the subject ("portraits painted in watercolour date from …"), or is one
+    that says nothing ("began to …")."""
+    verb = base_form(clause.verb)
+    return verb in _LIGHT or (
+        verb not in _MOVES and bool(re.match(r"(?:by|in|on|with|as|from|under|of|at|for)\b", rest))
+    )
 
 
 def _head(subject: str) -> str:
@@ -294,10 +333,10 @@ def _state_facts(sentence: Sentence, clause: Clause, rest: str) -> Found:
         q = ""
         if prep == "by" and re.match(r"[a-z]+ing\b", m.group(4)):
             q = f"how {verb} {subject} {m.group(1)}"
-        elif prep == "by":
+        elif prep == "by" and not _TWO_NAMES.fullmatch(m.group(4)) and not re.match(r"(?:his|her)\b", m.group(4)):
             agent = PERSON.search(_head(m.group(4))) or re.fullmatch(r"[A-Z]{2,6}", m.group(4))
             q, done = f"by {'whom' if agent else 'what'} {verb} {subject} {m.group(1)}", done + 1
-        elif how in _LOCATED or (how in _LOST and prep == "in"):
+        elif (how in _LOCATED and prep != "by") or (how in _LOST and prep == "in"):
             q = f"{'where' if how in _LOCATED else 'how'} {verb} {subject} {m.group(1)}"
         if q:
             yield sentence.ask("fact", q, (_word(sentence, clause, done), clause.end), about(q))
@@ -326,7 +365,10 @@ def _deed_facts(sentence: Sentence, clause: Clause, rest: str) -> Found:
     elif m := _OBJECT.fullmatch(rest):
         more = m.group(2) or ""
         more = "" if PRONOUN.search(more) or len(more.split()) > 7 or more.startswith((" and", " so")) else more
-        if verb in _LIGHT:
+        if len(m.group(1).split()) > 4 and re.match(r" (?:in|on|with|from|into|for) ", more):
+            return  # it may belong to the last word of the object
+        as_what = re.match(r"\s+as\b", sentence.text[clause.end : sentence.end])
+        if verb in _LIGHT or as_what or _A_TIME.match(m.group(1)):
             return
         q = f"what did {subject} {verb}{more}"
         yield sentence.ask(

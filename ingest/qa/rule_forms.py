@@ -61,6 +61,11 @@ _PLACEHOLDER = re.compile(
 _FURNITURE = re.compile(r"(?i)^(page\s+\d+(\s+of\s+\d+)?\b.{0,40}|[-–—_=*.\s\d]*)$")
 _ENUMERATOR = re.compile(r"^\s*\(?(?:\d{1,2}|[a-z])[.)]\s+(?=[A-Z])")
 _ITEMS = re.compile(r"(\d[\d,.]*)\s+(hours|days|years|miles|times)\s+\(([^)]*)\)")
+_HURT = re.compile(r"(?i)\d+ (?:none|minor|serious|fatal)(?:, \d+ (?:none|minor|serious|fatal))*")
+_ONE_HURT = re.compile(r"(?i)(\d+) (none|minor|serious|fatal)")
+_HOW_BADLY = {"none": "not hurt", "minor": "slightly hurt", "serious": "seriously hurt", "fatal": "killed"}
+_WHOSE = {"total": "people", "crew": "crew members", "passenger": "passengers", "ground": "people on the ground"}
+_CUT = re.compile(r"(?i)(?:[,;:&/–—-]|\b(?:and|or|of|the|with|to|for|in|by|a|not|did|was|is))$")
 _LONGEST_VALUE = 14
 _CELLS = " | "
 _NO_LABEL = (
@@ -163,7 +168,10 @@ def read_form(text: str, section: str = "") -> Form:
             last, joined = i + 1, True
         pairs = _pairs(text, start, lines[last][1])
         if pairs:
+            own, first = pairs[-1], last
             last = _continued(text, lines, last, pairs, joined)
+            if last > first and len(pairs) > 1 and _CUT.search(text[slice(*pairs[-2][1])].rstrip()):
+                pairs[-1] = own  # the next line goes on with the value before it, in another column
             fields = [(label, _trim(text, *value)) for label, value in pairs]
         line = text[start:end]
         long = [v for _, v in fields if len(_words(text[slice(*v)])) > _LONGEST_VALUE and not _ITEMS.search(text, *v)]
@@ -275,6 +283,12 @@ def split_field(text: str, item: Field) -> list[Field]:
 
     if re.fullmatch(r"(?i)age", label) and (m := re.match(r"(\d+),\s*(\w+)$", value)):
         return [part("Age", m, 1), part("Sex", m, 2)]
+    if label.casefold() == "engines" and (m := re.match(r"(\d+) ([A-Z][a-z][\w ]+)$", value)):
+        return [part("Number of engines", m, 1), part("Engine type", m, 2)]
+    who = re.fullmatch(r"(?i)(?:(total|crew|passenger|ground) )?injuries", label)
+    if who and _HURT.fullmatch(value):
+        whose = _WHOSE[(who.group(1) or "total").casefold()]
+        return [part(f"{whose} {_HOW_BADLY[m.group(2).casefold()]}", m, 1) for m in _ONE_HURT.finditer(value)]
     if m := re.fullmatch(r"(.+?)(\w+) ?[/&,] ?(\w[\w ]*)", " " + label):
         before, one, two = m.group(1).strip(), m.group(2), m.group(3)
         if " of " in two:
@@ -336,9 +350,7 @@ def _unasked(one: Field, label: str, value: str, several: frozenset[tuple[str, s
         return "value repeats its label"
     if not re.search(r"\w", value) or re.fullmatch(_NO_LABEL, label) or len(label) < 3:
         return "label asks for nothing"
-    if value.count("(") != value.count(")") or re.search(
-        r"(?i)(?:[,;:&/–—-]|\b(?:and|or|of|the|with|to|for|in|by|a|not|did|was|is))$", value
-    ):
+    if value.count("(") != value.count(")") or _CUT.search(value) or re.fullmatch(r"\([^()]*\)", value):
         return "value is cut"
     if (one.section, one.label.casefold()) in several and not one.of:
         return "label has several values in the document"
@@ -408,7 +420,7 @@ def _wordings(one: Field, label: str) -> tuple[str, ...]:
             return tuple(t.replace("{l}", label) for t in filled)
     words = label.split()
     plural = words[-1].endswith("s") and not words[-1].endswith(("ss", "us", "is"))
-    chosen = GENERAL_PLURAL if plural else GENERAL
+    chosen = GENERAL_PLURAL if plural else GENERAL[:3] if label.startswith("last ") else GENERAL
     asked: tuple[str, ...] = ()
     adjective = HOW.get(words[-1])
     if adjective and len(words) > 1:

@@ -94,12 +94,17 @@ aircraft category = What category of aircraft was {t}? | What is the aircraft ca
 landing gear type = What kind of landing gear did {t} have? | What type of landing gear was fitted in {e}? | How was
     the landing gear of {t} arranged?
 seats = How many seats did {t} have? | What number of seats is given for {t}? | How many seats are recorded in {d}?
-engines = How many engines of what type did {t} have? | What engines did {t} have? | What is said of the engines in
-    {d}?
+engines = What engines did {t} have? | Which engines are recorded for {t}?
+number of engines = How many engines did {t} have? | What number of engines is given for {t}?
+engine type = What type of engine did {t} have? | What kind of engine powered {t}?
+people (killed|\w+ hurt) = How many people were {1} in {e}?
+crew members (killed|\w+ hurt) = How many crew members were {1} in {e}? | How many of the crew of {t} were {1}?
+passengers (killed|\w+ hurt) = How many passengers were {1} in {e}? | How many of the passengers of {t} were {1}?
+people on the ground (killed|\w+ hurt) = How many people on the ground were {1} in {e}?
 engine manufacturer = Who made the engine of {t}? | Which company built the engine in {e}? | Who was the engine
     manufacturer of {t}?
-engine model/series|engine model = Which engine model powered {t}? | What engine model was fitted to {t}? | What
-    engine did {t} have, by model?
+engine model/series|engine model = Which engine model powered {t}? | What engine model was fitted to {t}? | Which
+    engine model did {t} have?
 rated power = How powerful was the engine of {t}? | What was the rated power of {t}? | What power is the engine in {e}
     rated at?
 certified max gross wt = How heavy may {t} be at most? | What is the certified maximum gross weight of {t}? | What was

@@ -14,6 +14,7 @@ from ingest.qa.drafts import Rejection
 from ingest.qa.rule_clauses import (
     AUXILIARIES,
     BOUND,
+    LEANING,
     NO_SUBJECT,
     PRONOUN,
     Clause,
@@ -29,6 +30,7 @@ from ingest.qa.rule_clauses import (
 )
 from ingest.qa.rule_facts import Found, fact_candidates, route_facts
 from ingest.qa.rule_labels import PEOPLE, words
+from ingest.qa.rule_reading import is_plural
 from ingest.qa.rule_statements import statement_candidates
 
 _LONGEST_SENTENCE = 600
@@ -62,15 +64,29 @@ _KEY_TO = spaced(
     r"(is|are|was|were) ((?!not\b)[^.;:,]{4,160})"
 )
 _ABBREVIATION = re.compile(
-    r"\b(?:Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|v|vs|al|cf|pp?|para|art|Art|Fig|Figs|Mt|Ft|Gov|Sen|Rep|Hon|Rev|Prof"
+    r"\b(?:St|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|v|vs|al|cf|pp?|para|art|Art|Fig|Figs|Mt|Ft|Gov|Sen|Rep|Hon|Rev|Prof"
     r"|Corp|Bros|Cir|Supp|Stat|Reg|Id|Ex|Dept|Univ|Eq|Vol|Ch|Sr|Jr|viz|ca|max|min|est|ft|in|lb|sq)\.$"
 )
+_PART = re.compile(
+    r"(?:BACKGROUND|INTRODUCTION|CONTEXT|RATIONALE|OBJECTIVES?|AIMS?|PURPOSE|HYPOTHESIS|DESIGN|SETTINGS?|PATIENTS"
+    r"|PARTICIPANTS|SUBJECTS|METHODS?|METHODOLOGY|MATERIALS?|INTERVENTIONS?|MEASUREMENTS?|RESULTS?|FINDINGS"
+    r"|(?:MAIN )?OUTCOMES?(?: MEASURES?)?|CONCLUSIONS?|INTERPRETATION|SIGNIFICANCE|DISCUSSION|SUMMARY|IMPLICATIONS|UNLABELL?ED|ABSTRACT)"
+    r"(?:(?: AND |/)[A-Z]{4,})?:?\s+(?=[A-Z0-9])"
+)
+"""What a structured abstract writes before a sentence to name its part."""
 _FRAGMENT = re.compile(rf"(?:{_MONTH} \d{{4}}\b|\d+[.,)]|[A-Z]\.|[•☐☒])")
 _TERM = re.compile(r"(?:an? )?[A-Za-z][\w'’-]*(?: (?!is|are|was|by|that|which|if|how|what)[\w'’-]+){0,4}")
 _BLAND = re.compile(
     r"(?:an? )?(?:good|bad|great|large|small|new|very|few|lot|number|must|little|better|big|major|few)\b"
 )
-_UNFIT = words("another other however results one first second following example reason part to of for not also we see")
+_PERSONAL = re.compile(
+    rf"(?:an? |the )(?:[\w-]+ ){{0,3}}?(?:{PEOPLE}|official|politician|singer|actor|actress|player|scientist|artist"
+    r"|writer|poet|leader|professor|resident|citizen|businessman|woman|man)\b(?= of| in| at| who| with|$)"
+)
+"""What a definition says of a person rather than of a thing."""
+_UNFIT = words(
+    "every each all any another other however results one first second following example reason part to of for not also we see"
+)
 _PROBABLE_CAUSE = spaced(
     r"probable cause(?:\(s\)|s)? (?:of [^:.;]{3,60}? )?(?:to be|is|was|were|are|as)\s*:?\s+([^.;]{4,}?)"
     r"(?:, which|\.|;|$)"
@@ -110,6 +126,7 @@ _LONG_THING = spaced(
     r"(?:-(long|wide|high|deep|thick))? ((?:[a-z]+ ){0,1}[a-z]+)"
     r"(?= (?:in|of|to|at|on|and|with|from|between|near)\b|[,.;])"
 )
+_UNMEASURED = re.compile(r"(?:[a-z]+ )?(?:period|interval|time|window|span|basis|history|mark|old|point|range|limit)s?")
 _LONG_AND_WIDE = spaced(
     r"\b([Rr]unway|[Ff]ield|[Rr]oad|[Bb]ridge|[Pp]ipe|[Ww]all|[Bb]ed)( \d+[LRC]?)?(?:,? (?:an?|the)|,| \() ?"
     rf"({_NUMBER}[- ](?:feet|foot|meters?|metres?|miles?|inch(?:es)?))[- ](long|wide)"
@@ -130,13 +147,17 @@ _COUNTED = spaced(
     r"(?<![\d.,$#-])(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d[\d,]*) "
     r"((?:[a-z]+ )?[a-z]+s)\b(?: of ((?:[a-z]+ ){0,3}[a-z]+))?"
 )
+_HEDGE = re.compile(
+    r"\b(about|approximately|only|at least|over|nearly|up to|more than|the|a|completing|still|already|now|just|some"
+    r"|another|around|roughly|almost|other|additional|these)$"
+)
 _ON_DATE = spaced(
     rf"(?:In|On|Since|By) ({_DATE}),(?: at (?:about |approximately )?"
     r"(\d[\d:]{2,4}(?: [a-z]+ [a-z]+ time| [A-Z]{2,4}| [ap]\.?m\.?)?),)? "
 )
 _DATED = spaced(rf"\b(in|on|since|until|by) ({_DATE})(?=[,.;]|$| (?:and|to|for|by|when|at|the)\b)")
 _FOUNDED = re.compile(
-    r"([A-Z][\w&'’-]*(?:\s+(?:[A-Z][\w&'’-]*|of|the|for|and))*)(?:\s+\([A-Z]+\))?,\s+(established|founded|created"
+    r"((?:the\s+)?[A-Z][\w&'’-]*(?:\s+(?:[A-Z][\w&'’-]*|of|the|for|and))*)(?:\s+\([A-Z]+\))?,\s+(established|founded|created"
     r"|built|enacted|adopted|published|signed|born|filed|released|opened|formed|passed|issued)\s+$"
 )
 _PERSON = re.compile(rf"\b[Tt]he\s+(?:[a-z]+\s+){{0,2}}?(?:{PEOPLE})\b(?:\s+(?:{PEOPLE})\b)*")
@@ -147,6 +168,8 @@ def prose_candidates(text: str, blocks: Sequence[tuple[int, int]], continues: bo
     for low, high in blocks:
         for start, end in _whole_sentences(text[low:high]):
             start, end = low + start, low + end
+            if part := _PART.match(text, start, end):
+                start = part.end()
             said = text[start:end]
             if end - start > _LONGEST_SENTENCE:
                 yield Rejection("sentence is too long", flat(said)[:80])
@@ -154,7 +177,7 @@ def prose_candidates(text: str, blocks: Sequence[tuple[int, int]], continues: bo
             if said.count('"') % 2 or said.count("“") != said.count("”"):
                 yield Rejection("quotation is cut", flat(said)[:80])
                 continue
-            begins = bool(re.match(r"[\"“'(]?[A-Z]" if start == low else r"[\"“'(]?[A-Z0-9]", said))
+            begins = bool(re.match(r"[\"“'(]?[A-Z]" if start == low or part else r"[\"“'(]?[A-Z0-9]", said))
             begins = begins and not (start == 0 and continues) and not _FRAGMENT.match(said)
             ends = bool(re.search(r"[.!?][\"'”’)]*$", said))
             if not begins or not ends:
@@ -210,12 +233,15 @@ def _definitions(sentence: Sentence) -> Found:
             noun = lower_first(subject)
             if m.group(2) in ("was", "were") or not _TERM.fullmatch(noun) or _BLAND.match(m.group(3)):
                 continue
-            wordings = (f"What {m.group(2)} {noun}?",)
+            person = _PERSONAL.match(flat(m.group(3))) and noun[0].isupper()
+            wordings = (f"{'Who' if person else 'What'} {m.group(2)} {noun}?",)
             yield sentence.ask("definition", subject, (m.start(3), _to_the_end(sentence, m.end(3))), wordings)
     for m in sentence.find(_MEANS):
         subject = flat(m.group(1))
         if m.start() == sentence.start and not _unfit(subject):
             noun, (helper, _, past) = lower_first(subject), flat(m.group(2)).partition(" ")
+            if helper == "mean" and not is_plural(noun):
+                continue  # a noun: "weighted mean effects"
             if helper in ("is", "are"):
                 q = f"what {helper} {noun} {past}" if past != "defined as" else f"how {helper} {noun} defined"
             else:
@@ -232,7 +258,11 @@ def _definitions(sentence: Sentence) -> Found:
 def _to_the_end(sentence: Sentence, end: int) -> int:
     """The end of a definition: all of the sentence behind its first comma, if that is not another statement."""
     rest = sentence.text[end : sentence.end]
-    return end if re.match(r";|:|,\s+(?:but|and\s+(?:the|it|they|is|are|was))\b|[.!?]", rest) else sentence.end
+    return (
+        end
+        if re.match(r";|:|,\s+(?:but|while|whilst|whereas|although|and\s+(?:the|it|they|is|are|was))\b|[.!?]", rest)
+        else sentence.end
+    )
 
 
 def _abbreviation(sentence: Sentence, m: re.Match[str]) -> Found:
@@ -264,7 +294,10 @@ def _causes(sentence: Sentence) -> Found:
     for m in sentence.find(_RESULTED):
         cause, effect = lower_first(flat(m.group(1))), flat(m.group(3))
         verb = flat(m.group(2)).replace("resulting", "resulted").replace("leading", "led")
-        if re.search(r"\b(was|were|is|are|had|has|that|and|when|while)\b", cause) or PRONOUN.search(cause):
+        if re.search(
+            r"\b(was|were|is|are|had|has|that|and|when|while|whose|who|which|would|will|could|may|might|can|have)\b",
+            cause,
+        ) or PRONOUN.search(cause):
             continue
         infinitive = {"resulted in": "result in", "led to": "lead to", "caused": "cause"}[verb]
         yield sentence.ask("cause", f"effect of {cause}", m.span(3), about(f"what did {cause} {infinitive}"))
@@ -273,6 +306,8 @@ def _causes(sentence: Sentence) -> Found:
     for m in sentence.find(_BECAUSE):
         yield from _reason(sentence, m)
     for m in sentence.find(_CAUSED_BY):
+        if not re.search(r"(?:^|[,;]\s+(?:and\s+|but\s+)?)$", sentence.text[sentence.start : m.start()]):
+            continue
         q = f"what {m.group(2)} {lower_first(flat(m.group(1)))} {m.group(3)} by"
         yield sentence.ask("cause", f"{m.group(3)} by", m.span(4), about(q))
 
@@ -289,6 +324,10 @@ def _reason(sentence: Sentence, m: re.Match[str]) -> Found:
     of_verb = re.search(r"(?:ed|en|wn|lt|st)$", head.rest) or len(head.rest.split()) <= 2
     if mark in ("due to", "as a result of") and not of_verb:
         return  # it may belong to the noun before it: "harvest delays due to mud"
+    if re.search(r"\b(?:that|when|if|which)\b", head.rest) or (
+        head.verb in ("is", "are", "was", "were") and re.match(r"(?:an?|the|one)\b", head.rest)
+    ):
+        return
     start, end = m.span(2) if mark != "in order to" else (m.start(1), m.end(2))
     if mark != "because" and (comma := re.compile(r",\s").search(sentence.text, start, end)):
         end = comma.start()
@@ -302,6 +341,8 @@ def _quantities(sentence: Sentence) -> Found:
     asked: tuple[str, ...]
     for m in sentence.find(_LONG_THING):
         how = m.group(3) or _HOW.get(m.group(2), "long")
+        if _UNMEASURED.fullmatch(m.group(4)):
+            continue
         answer = (m.start(1), m.end(2))
         yield sentence.ask("quantity", f"how {how} {m.group(4)}", answer, about(f"how {how} was the {m.group(4)}"))
     for m in sentence.find(_LONG_AND_WIDE):
@@ -354,12 +395,13 @@ def _counts(sentence: Sentence) -> Found:
         if head.rest.count(" ") > 3 or head.verb in ("is", "are", "was", "were"):
             continue
         what = " ".join(m.group(0).split()[1:])
-        if re.search(r"\b(of|at|to|by|in|than|from|within|for)$", head.rest):
+        if what.startswith("times"):
+            continue
+        if re.search(r"\b(of|at|to|by|in|than|from|within|for|first|last|next|past|previous)$", head.rest):
             continue
         if head.subject.startswith("a number") or re.search(r"\b(prior|ago|later|before|after|is|was|has)\b", what):
             continue
-        hedge = r"\b(about|approximately|only|at least|over|nearly|up to|more than|the|a|completing|still|already|now)$"
-        q = f"how many {what} {head.asked(re.sub(hedge, '', head.rest).strip())}"
+        q = f"how many {what} {head.asked(_HEDGE.sub('', head.rest).strip())}"
         yield sentence.ask("quantity", f"how many {what}", m.span(1), about(q))
 
 
@@ -376,8 +418,10 @@ def _dates(sentence: Sentence) -> Found:
         if clause:
             tail = clause.asked(clause.rest)
             if _whole_deed(clause, tail):
-                other = f"on what date {tail}" if re.search(r" \d{1,2}", m.group(1)) else f"when {tail}"
-                yield sentence.ask("date", f"when {tail}", m.span(1), (*about(f"when {tail}"), *about(other)))
+                when = {"S": "since when", "B": "by when"}.get(text[m.start()], "when")
+                other = f"on what date {tail}" if when == "when" and re.search(r" \d{1,2}", m.group(1)) else ""
+                asked = (*about(f"{when} {tail}"), *(about(other) if other else ()))
+                yield sentence.ask("date", f"when {tail}", m.span(1), asked)
         elif m.group(2):
             asked = ("On what date did {e} happen?", "When did {e} occur?")
             yield sentence.ask("date", "on what date", m.span(1), asked)
@@ -413,12 +457,19 @@ def _stands_alone(verb: str) -> bool:
     }
 
 
+_SURE = words("is are was were has have had will")
+
+
 def _whole_deed(clause: Clause, tail: str) -> bool:
     """Whether a question of a clause has what its verb needs: more than "did the board adopt", and no second verb."""
     if not clause.is_aux and len(clause.rest.split()) < 1 and base_form(clause.verb) not in _ALONE:
         return False
-    if clause.is_aux and not clause.rest:
+    if clause.is_aux and (not clause.rest or clause.verb not in _SURE):
         return False
+    if LEANING.match(clause.subject) or re.search(
+        r"\b(?:compared|versus|relative to|compares|whereas|while|although)\b", clause.rest
+    ):
+        return False  # the date may be that of the other side
     if clause.verb in ("is", "are") and not re.match(r"(?:due|scheduled|expected|required|effective)\b", clause.rest):
         return False
     if not clause.is_aux and re.match(r"(?:in|by|under|on|from|as)\b", clause.rest) and not _stands_alone(clause.verb):

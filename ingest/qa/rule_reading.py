@@ -28,6 +28,10 @@ _NO_NAME = re.compile(
     r"|page|exhibits?|appendix|references?|continued|(?:see|as) .*|\W*)"
 )
 
+_ADDRESS = re.compile(
+    r"[A-Za-z],? \d{5}(?:-\d{4})?$|\b(?:Street|Avenue|Boulevard|Road|Suite|P\.? ?O\.? Box)\b.*(?:\d|, [A-Z])|@|www\."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -66,7 +70,7 @@ def readable_name(text: str) -> str:
     whole = name.count("(") == name.count(")") and not re.search(
         r"(?i)\.{3}|[{}|…]|\b(?:and|of|or|the|for|to|in)$|[$€£]|\d{3}\W+\d{3}|\w: .*\d", name
     )
-    return name if fits and whole and not _NO_NAME.fullmatch(name) else ""
+    return name if fits and whole and not _NO_NAME.fullmatch(name) and not _ADDRESS.search(name) else ""
 
 
 def heading_name(path: Sequence[str]) -> str:
@@ -98,7 +102,7 @@ def is_plural(label: str) -> bool:
     """Whether the label's head noun looks like a plural ("net sales", "costs of goods")."""
     label = re.sub(r"^(?:the|an?) ", "", label)
     head = re.split(
-        r"\s+(?:of|for|from|by|in|on|at|per|to|with|under|provided|used|before|after|attributable|due|net"
+        r"\s+(?:of|for|from|by|in|on|at|per|to|with|under|provided|used|before|after|attributable|due|net|outstanding|payable|receivable|held|sold|issued|paid"
         r"|\w+ed (?=to|by|from|in|on|for|of|as|at|with|and))\b|[,(:–—]",
         label,
         flags=re.IGNORECASE,

@@ -10,9 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ingest.qa.rule_clauses import PRONOUN, Clause, Sentence, about, flat, lower_first, read_clause, spaced, upper_first
+from ingest.qa.rule_clauses import (
+    LEANING,
+    PRONOUN,
+    Clause,
+    Sentence,
+    about,
+    flat,
+    lower_first,
+    read_clause,
+    spaced,
+    upper_first,
+)
 from ingest.qa.rule_facts import Found
 from ingest.qa.rule_labels import PEOPLE, words
+from ingest.qa.rule_reading import is_plural
 
 _NUMBER = r"[$€£]?\d[\d,]*(?:\.\d+)?"
 _AMOUNT = (
@@ -36,15 +48,15 @@ _CHANGED = spaced(
     r"(increased|decreased|rose|fell|grew|declined|improved|dropped) "
     rf"(?:by )?((?:{_HEDGE} )?{_NUMBER}(?: ?%| percent| percentage points| basis points| (?:million|billion))?"
     r"(?: (?!to\b|in\b|from\b|for\b|on\b|or\b|and\b|as\b|due\b|primarily\b|compared\b|during\b)[a-z]+)?)"
-    r"((?: (?:in|for|during|from|compared (?:to|with)) [^,.;:]{4,70}?)?)"
-    r"(?=[.;]|,| (?:due|primarily|mainly|as a result|because|driven|and|or)\b)"
+    r"((?: (?:in|for|during|from|compared (?:to|with)) (?:[^,.;:]|, (?=\d{4}\b)){4,70}?)?)"
+    r"(?=[.;]|,| (?:due|primarily|mainly|as a result|because|driven|and)\b)"
 )
 _BASE = {"rose": "rise", "fell": "fall", "grew": "grow", "dropped": "drop"}
 _MODAL = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!can|may|must|should|will|could|would|that|which|who|if|when|is|are)"
     r"[\w’'/()-]+){0,8}) "
-    r"(can|may|must|should|will|could) (?:also |only |often |then )?((?!not\b|be\b|have\b|do\b|also\b)[a-z]+) "
-    r"((?!to\b|in\b|on\b|at\b|by\b|for\b|from\b|if\b|when\b|as\b|with\b|that\b|more\b|less\b|than\b|or\b"
+    r"(can|may|must|should|will|could) (?:also |only |often |then |[a-z]+ly )?((?![a-z]+ly\b|not\b|be\b|have\b|do\b|also\b)[a-z]+) "
+    r"((?![a-z]+ly\b|to\b|in\b|on\b|at\b|by\b|for\b|from\b|if\b|when\b|as\b|with\b|that\b|more\b|less\b|than\b|or\b"
     r"|and\b|with\b|into\b|within\b|under\b|until\b|up\b|out\b|not\b)"
     r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
 )
@@ -57,9 +69,12 @@ _PRESENT = (
 )
 _DOES = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are|to|can|will|may|and|or)[\w’'/()-]+){0,8}) "
-    rf"({_PRESENT}) ((?!by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)"
+    rf"({_PRESENT}) ((?!may\b|can\b|will\b|is\b|are\b|was\b|were\b|has\b|have\b|must\b|should\b|by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)"
     r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
 )
+_AND_DO = spaced(r",? (?:and|or) (?!(?:in|on|at|of|to|for|by|with|from|under|over|all|both|as)\b)[a-z]+ (?:the|an?) ")
+"""Another verb of the same subject: "hit a loop edge and enter the monitor"."""
+_AND_DOES = spaced(rf",? (?:and|or|but) (?:[a-z]+ly )?(?:{_PRESENT}) (?!and\b|or\b|of\b|in\b|to\b|for\b)")
 _SHOULD_BE = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are)[\w’'/()-]+){0,7}) "
     r"(should|must) be ([a-z]+(?:ed|en|wn|ut|pt|de|ld|lt|id)) "
@@ -87,9 +102,14 @@ _NONE_WAS = spaced(
     r"([a-z]+(?:ed|en|wn|nd|de|ght)(?: [^,;:.]{0,60})?))(?=\.(?:\s|$)|;|$)"
 )
 _QUANTIFIED = re.compile(
-    r"(?i)\b(?:all|every|each|always|only|yet|anymore|either|until|necessarily|just|but|long|far|at all)\b"
+    r"(?i)\b(?:all|every|each|always|only|yet|anymore|either|until|necessarily|just|but|long|far|at all|ever"
+    r"|since then|now|today|currently|again|too|then|instead|as well|usually|there)\b"
 )
 _UNDONE = re.compile(r"(?i)\b(?:that|which|who|whom|whose|because|but|and|or|while|if|when|unless|as|than)\b")
+_PARTICIPLE_AND_NOUN = re.compile(
+    r"\w+ed (?!(?:the|an?|to|in|on|at|by|for|from|with|as|into|its|their|during|since|over)\b)"
+)
+"""What a subject has, not what it has done: "have impaired recycling"."""
 _HEADS = re.compile(rf"(?i)\b(?:{PEOPLE})s?\b")
 _LEADING = re.compile(r"(?i)(?:for example|in addition|in general|however|therefore|also|then|typically|generally), ")
 
@@ -106,10 +126,10 @@ def statement_candidates(sentence: Sentence) -> Found:
 
 def _subject(text: str) -> str:
     """A subject as it stands in a question; "" if it is none or leans on the text before."""
-    name = lower_first(flat(text))
+    name = re.sub(r" (?:also|often|usually|typically|generally)$", "", lower_first(flat(text)))
     first = read_clause(f"{upper_first(name)} was the", 0, len(name) + 8)
     said = name.split()
-    if first is None or PRONOUN.search(name) or len(said) > 10 or _UNDONE.search(name):
+    if first is None or LEANING.match(name) or PRONOUN.search(name) or len(said) > 10 or _UNDONE.search(name):
         return ""
     return name if re.fullmatch(r"[\w’'/&.,() %$-]+", name) and name.count("(") == name.count(")") else ""
 
@@ -134,7 +154,8 @@ def _equalities(sentence: Sentence) -> Found:
             r"\w+ (?:of|to) ", flat(m.group(3))
         ):
             continue
-        q = flat(f"{lower_first(flat(lead.group())) if lead else ''} what {m.group(2)} {name}")
+        be = "are" if m.group(2) == "is" and is_plural(name) else m.group(2)
+        q = flat(f"{lower_first(flat(lead.group())) if lead else ''} what {be} {name}")
         yield sentence.ask("quantity", q, m.span(3), about(q, thing=False), 0)
 
 
@@ -156,7 +177,9 @@ def _deeds(sentence: Sentence) -> Found:
         name = _subject(m.group(1))
         if name and not _light(m.group(3)):
             q = f"what {m.group(2)} {name} {m.group(3)}"
-            yield sentence.ask("fact", q, m.span(4), about(q, thing=False))
+            more = _AND_DO.search(sentence.text, *m.span(4))
+            end = more.start() if more else m.end(4)
+            yield sentence.ask("fact", q, (m.start(4), end), about(q, thing=False))
     for m in _at_start(sentence, _SHOULD_BE):
         name = _subject(m.group(1))
         if name:
@@ -175,7 +198,8 @@ def _deeds(sentence: Sentence) -> Found:
             continue
         base = verb if plural else _base(verb)
         q = f"what {'do' if plural else 'does'} {name} {base}"
-        yield sentence.ask("fact", q, m.span(3), about(q, thing=False))
+        more = _AND_DOES.search(sentence.text, *m.span(3))  # another verb of the same subject
+        yield sentence.ask("fact", q, (m.start(3), more.start() if more else m.end(3)), about(q, thing=False))
 
 
 def _base(verb: str) -> str:
@@ -264,9 +288,13 @@ def _affirmed(sentence: Sentence) -> Found:
 def _is_doubtful(clause: Clause) -> bool:
     if re.fullmatch(r"(?:the )?[a-z]+", clause.subject) or re.match(r"(?:the|an?|one) ", clause.rest):
         return True
+    if clause.verb in ("has", "have", "had") and _PARTICIPLE_AND_NOUN.match(clause.rest):
+        return True
     if clause.adverb or len(clause.subject.split()) < 2 or len(clause.rest.split()) < 3:
         return True
     if clause.verb in ("may", "might", "could", "would") or _UNDONE.search(clause.rest):
+        return True
+    if _QUANTIFIED.search(clause.rest) or LEANING.match(clause.subject):
         return True
     return bool(
         re.search(

@@ -83,9 +83,14 @@ class Table:
     rows: list[Row] = field(default_factory=list)
 
 
+_NUMBERS_BEHIND = re.compile(r"(?<=[A-Za-z)])\d{1,2}(?:,\s?\d{1,2})+$|(?<=[a-z]\))\d{1,2}$")
+"""Footnotes behind a word: "Operational1,2", "(diluted)1"."""
+
+
 def bare(text: str) -> str:
     """A label or a column's name without its footnote marks and leaders."""
     text = re.sub(r"\s*(?:\((?:\d{1,2}|[a-z])\)|\*+)(?=: )", "", " ".join(text.split()))
+    text = _NUMBERS_BEHIND.sub("", text)
     text = _MARK.sub("", re.sub(r"[ .…_]{3,}$", "", text).rstrip(" :_…")).strip()
     return text if re.search(r"\b(?:[A-Z]|\w{2,4}|\w(?:\.\w)+)\.$", text) else text.rstrip(".")
 

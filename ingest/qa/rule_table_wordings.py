@@ -59,6 +59,16 @@ MEASURE = re.compile(
 )
 """Words that say what a figure measures."""
 
+_FLOW = re.compile(
+    r"(?i)\b(?:sales|revenues?|turnover|income|earnings|profits?|loss(?:es)?|costs?|expenses?|expenditures?|purchases?"
+    r"|(?:re)?payments?|repurchases?|proceeds|dividends|depreciation|amortization|additions|acquisitions|issuances?"
+    r"|changes?|increase|decrease|effect|provided by|used (?:in|for)|charges?|taxes|borrowings? of|contributions?)\b"
+)
+_STOCK = re.compile(
+    r"(?i)\b(?:receivables?|payables?|accrued|accumulated|deferred|prepaid|unearned|retained|assets?|liabilit(?:y|ies)|equity"
+    r"|balances?|portion|outstanding|in excess|investments?|(?:at|end|beginning) of|per share|held for|current"
+    r"|net of accumulated|allowances?|reserves?)\b"
+)
 _NOUN = re.compile(
     r"(?i)\b(?:name|title|date|type|category|area|description|status|percentage|rate|ratio|value|price|cost|amount|number"
     r"|jurisdiction|country|state|city|location|address|owner|role|position|source|target|baseline|measure|unit|level"
@@ -102,6 +112,12 @@ def when(column: str) -> str:
         named = "quarter" in column.casefold()
         return f"in the {re.sub(r' (?=[12]|’)', ' of ', column.lower())}" if named else f"in {column}"
     return ""
+
+
+def is_flow_on_a_day(row: Row, cell: Cell) -> bool:
+    """Whether what is measured over a period stands under a single day, the last one of the period."""
+    label = bare(row.label)
+    return bool(_DAY.fullmatch(bare(cell.column)) and _FLOW.search(label) and not _STOCK.search(label))
 
 
 def is_yearless(column: str) -> bool:
@@ -153,6 +169,8 @@ def wordings(table: Table, row: Row, cell: Cell, common: frozenset[str]) -> tupl
 def _at_a_time(table: Table, row: Row, cell: Cell, common: frozenset[str], time: str) -> tuple[str, ...]:
     name, simple = row_name(row.label, common)
     by, inside = places(table)
+    if is_flow_on_a_day(row, cell):
+        time = time.replace("for ", "for the period ended ", 1)
     if not NUMBER.fullmatch(cell.value):
         return f"What is given for {name} {time} {inside}?", f"According to {by}, what is given for {name} {time}?"
     unit = _unit(table, row, cell)

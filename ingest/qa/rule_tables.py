@@ -22,6 +22,7 @@ from ingest.qa.rule_table_wordings import (
     NOT_MONEY,
     NUMBER,
     YEAR,
+    is_flow_on_a_day,
     is_general,
     is_measure,
     is_yearless,
@@ -38,6 +39,13 @@ Key = tuple[str, str]
 _PAGES = re.compile(
     r"(?i)(?:page|pages|page no\.?|page number|pg\.?|ref\.?|note|notes|reference|exhibit(?: number| no\.?)?|no\.?|#|id)"
 )
+_FLOWS = re.compile(r"(?i)statements? of .*\b(?:income|operations|earnings|loss|cash flows?)\b|\bincome statements?\b")
+_ONE_DAY = re.compile(r"(?:[A-Z][a-z]+ \d{1,2}, (?:19|20)\d\d)")
+_PART_YEAR = re.compile(
+    r"(?i)\b(?:three|six|nine|13|26|39|thirteen|twenty-six|thirty-nine)[ -](?:months?|weeks?)\b"
+    r"|\bquarter(?:ly)?\b|\b10-Q\b"
+)
+_WHOLE_YEAR = re.compile(r"(?i)\byears?\b|\bannual(?:ly)?\b|\b10-K\b|\btwelve[ -]months\b")
 _COUNT = {3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 _FAR = 50  # rows of which one is so many times the other are not compared
 
@@ -50,6 +58,9 @@ def table_candidates(chunks: Sequence[Chunk]) -> list[list[Reading | Rejection]]
     """
     tables, rejected = read_tables(chunks)
     _drop_titles(tables, chunks)
+    _drop_other_headings(tables)
+    for part in _of_part_years(tables, chunks):
+        rejected[part.chunk].append(Rejection("column is a period without its length", part.label[:80]))
     found: list[list[Reading | Rejection]] = [list(ones) for ones in rejected]
     several = _several(tables)
     common = lower_words([chunk.text for chunk in chunks])
@@ -68,6 +79,32 @@ def _drop_titles(tables: Sequence[Table], chunks: Sequence[Chunk]) -> None:
     for table in tables:
         if table.rows and chunks[table.rows[0].chunk].context.partition(" > ")[0].casefold() == table.name.casefold():
             table.name, table.captioned = "", False
+
+
+def _drop_other_headings(tables: Sequence[Table]) -> None:
+    """Under a statement of what flows (income, cash) stand periods: a table of single days has another heading."""
+    for table in tables:
+        columns = {bare(cell.column) for row in table.rows for cell in row.cells}
+        if columns and _FLOWS.search(table.name) and all(_ONE_DAY.fullmatch(column) for column in columns):
+            table.name, table.captioned = "", False
+
+
+def _of_part_years(tables: Sequence[Table], chunks: Sequence[Chunk]) -> list[Row]:
+    """Rows with figures under years or under the last day of a period, taken out of a document's tables if it
+    tells more of quarters than of years:
+    "2022" is a part of it there, and which one only the table's head says."""
+    text = "\n".join(chunk.text for chunk in chunks)
+    if len(_PART_YEAR.findall(text)) <= len(_WHOLE_YEAR.findall(text)):
+        return []
+    dropped = []
+    for table in tables:
+        kept = []
+        for row in table.rows:
+            years = [YEAR.fullmatch(bare(cell.column)) and NUMBER.fullmatch(cell.value) for cell in row.cells]
+            flows = [is_flow_on_a_day(row, cell) for cell in row.cells]
+            (dropped if any(years) or any(flows) else kept).append(row)
+        table.rows[:] = kept
+    return dropped
 
 
 def _key(row: Row, cell: Cell) -> Key:
@@ -102,7 +139,7 @@ def _fault(row: Row) -> str:
         return "row label is too general"
     if re.fullmatch(r"[\d\W]+", label) and not YEAR.fullmatch(label):
         return "row label is a number"
-    return ""
+    return "row label holds a figure" if re.search(r"[$€£]\s?\d[\d,.]*$|\brespectively\b", label) else ""
 
 
 def _lookups(table: Table, row: Row, several: frozenset[Key], common: frozenset[str]) -> Found:
@@ -120,6 +157,10 @@ def _lookups(table: Table, row: Row, several: frozenset[Key], common: frozenset[
             yield Rejection("label has several values in the document", detail)
         elif cell.value.casefold() in row.label.casefold() or row.label.casefold() in cell.value.casefold():
             yield Rejection("value repeats its label", detail)
+        elif YEAR.fullmatch(bare(row.label)) and not number:
+            yield Rejection("row label is a number", detail)
+        elif column[:1].islower() and any(other.column[:1].isupper() for other in row.cells):
+            yield Rejection("column name is cut", detail)
         elif not when(column) and is_general(column):
             yield Rejection("column name is too general", detail)
         elif number and when(column) and not is_measure(table, row):
@@ -208,6 +249,8 @@ def _down(table: Table, one: Row, other: Row, several: frozenset[Key], common: f
     beside = {cell.column: cell for cell in other.cells}
     for cell in one.cells:
         time = when(bare(cell.column))
+        if is_flow_on_a_day(one, cell) or is_flow_on_a_day(other, cell):
+            continue
         if not time or cell.column not in beside or _is_merged(one, cell) or _is_merged(other, cell):
             continue
         pair = (cell, beside[cell.column])

@@ -25,7 +25,7 @@ from ingest.qa.rule_tables import table_candidates
 
 __all__ = ["VERSION", "Anchors", "RuleSource", "find_anchors", "self_contained"]
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever the rules write something else, and the source's id with it."""
 
 _KINDS: tuple[Kind, ...] = (
@@ -38,6 +38,17 @@ _MOST_OF_A_SENTENCE = 2
 _SHARE_YES_NO = 0.15
 _SHARE_FIELDS = 0.5
 _OVERLAP = 30
+
+_PRESENT = re.compile(
+    r"(?:(?:What|Who|How|When|Where|Why|For what reason|In which year|By wh\w+) )?"
+    r"(?i:is|are|does|do|has|have|can|may|must|should|will)\b"
+)
+_CHANGE = re.compile(
+    r"\b(?:bent|broken|damaged|destroyed|burn(?:ed|t)|flooded|lost|stolen|killed|injured|arrested|convicted|separated|removed"
+    r"|replaced|closed|opened|cancel?led|delayed|postponed|suspended|terminated|completed|rejected|approved|denied|granted"
+    r"|dismissed|repealed|merged|sold|acquired|moved|transferred|demolished|rebuilt|restored|renamed|abandoned|reversed)\b"
+)
+"""What a person would answer to "What happened to …?", where no event is told of."""
 
 Found = Candidate | Reading | Rejection
 
@@ -174,12 +185,16 @@ class RuleSource:
         if fact in told.facts:
             return Rejection("fact is asked already", candidate.label)
         reason = "no name for what the question is about"
-        draw = int(content_hash(str(self.seed), chunk.id, candidate.label, draft.answer)[:12], 16)
         drafts: list[Draft] = []
         templates = _usable(candidate.templates, anchors)
+        if anchors.events and _is_general(candidate):
+            templates = [candidate.templates[0]]
+        # what names no document is worded alike in all of them, so that boilerplate is asked once
+        of = chunk.id if any(map(_places, templates)) else ""
+        draw = int(content_hash(str(self.seed), of, candidate.label, draft.answer)[:12], 16)
         for turn in range(len(templates)):
             for question in _filled(templates[(draw + turn) % len(templates)], anchors, draw // 97):
-                fault = _fault(question, draft, told)
+                fault = _fault(question, draft, told) or _says_little(question, draft, anchors)
                 if not fault:
                     drafts.append(replace(draft, question=question))
                     told.questions.add(_plain(question))
@@ -289,6 +304,25 @@ def _fault(question: str, draft: Draft, told: _Told) -> str:
     if len(question.split()) > _LONGEST_QUESTION:
         return "question too long"
     return ""
+
+
+def _says_little(question: str, draft: Draft, anchors: Anchors) -> str:
+    """Why an answer that would do for an event says too little elsewhere, or ""."""
+    if anchors.events or draft.kind != "fact":
+        return ""
+    told = re.match(r"(?:was|were|is|are)\b(.*)", draft.answer)
+    if question.startswith("What happened to") and told and not _CHANGE.search(told.group(1)):
+        return "answer says too little"
+    return (
+        "answer says too little" if re.fullmatch(r"(?:an? [A-Z]\w+|(?:its|his|her|some) [\w-]+)", draft.answer) else ""
+    )
+
+
+def _is_general(candidate: Candidate | Reading) -> bool:
+    """Whether a sentence tells what holds always: asked for in the present tense, it is not about an event."""
+    if isinstance(candidate, Reading) or candidate.field:
+        return False
+    return bool(_PRESENT.match(candidate.templates[0])) and not _places(candidate.templates[0])
 
 
 def _plain(question: str) -> str:

@@ -166,12 +166,15 @@ def _plain(value: Any) -> str:
 def _csv_table(text: str) -> Iterator[tuple[int, list[str]]]:
     head = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
-    csv.field_size_limit(max(len(text), 1))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # of the whole process, so it only grows
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)  # or a quote swallows the rest
     line = 1
-    for cells in reader:
-        yield line, cells
-        line = reader.line_num + 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise csv.Error(f"the row that begins in line {line} has a quotation mark too many ({error})") from None
 
 
 def _openpyxl() -> Any:
@@ -211,7 +214,8 @@ def _sheet_table(path: Path) -> list[tuple[int, list[str]]]:
     openpyxl = _openpyxl()
     from openpyxl.utils.exceptions import InvalidFileException
 
-    broken = (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, IndexError, SyntaxError, SAXException)
+    broken = (zipfile.BadZipFile, InvalidFileException, LookupError, ValueError, AttributeError, TypeError, SyntaxError,
+              SAXException)  # fmt: skip
     try:
         with path.open("rb") as file:
             sheet = openpyxl.load_workbook(file).worksheets[0]

@@ -433,12 +433,12 @@ def test_tune_on_a_full_disk_says_so_and_goes_on_when_there_is_room(shelf, tmp_p
 def test_an_error_of_the_disk_elsewhere(cli, shelf, monkeypatch):
     import errno
 
-    from fieldguide.cli import verbs
+    from fieldguide.cli import pairs
 
-    def fail(session):
+    def fail(session, *, yes):
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/x")
 
-    monkeypatch.setattr(verbs, "questions", fail)
+    monkeypatch.setattr(pairs, "make", fail)
     done = cli("qa", "-w", shelf)
     assert (done.code, done.err) == (
         2, "Permission denied (/elsewhere/x): mend that and run it again; finished work is kept.\n"

@@ -222,18 +222,18 @@ def answers_of(result: dict) -> list[dict[str, str]]:
 
 def test_a_press_inside_a_transaction_blocks_nothing(cli, shelf, monkeypatch):
     """Seen on a terminal: the rates were then written, waited ten seconds for the lost transaction, and failed."""
-    from fieldguide.cli import verbs
+    from fieldguide.cli import pairs
 
     lost = []
 
-    def stopped_inside(session):
+    def stopped_inside(session, *, yes):
         connection = session.catalog._engine.connect()
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         lost.append(connection)
         session.progress.rates["questions (rules)"] = 7.0
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verbs, "questions", stopped_inside)
+    monkeypatch.setattr(pairs, "make", stopped_inside)
     began = time.perf_counter()
     done = cli("qa", "-w", shelf)
     assert (done.code, done.err) == (130, STOPPED + "\n")

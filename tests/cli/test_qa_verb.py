@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -71,6 +72,7 @@ def test_a_person_rejects_edits_and_adds(cli, shelf, tmp_path):
         ([], "give either --export FILE or --import FILE"),
         (["--export", "a.csv", "--import", "b.csv"], "give either --export FILE or --import FILE"),
         (["--import", "b.csv"], "--import needs --author"),
+        (["--import", "b.csv", "--author", "Ann", "--split", "dev"], "--split goes with --export"),
     ],
 )
 def test_review_says_what_is_missing(cli, shelf, arguments, said):
@@ -82,9 +84,40 @@ def test_review_says_what_is_missing(cli, shelf, arguments, said):
 def test_the_frozen_test_set_is_what_compare_asks(cli, shelf):
     frozen = cli("qa", "freeze", "-w", shelf, "--json").json
     assert frozen["n"] == len(pairs_of(shelf, split="test"))
+    assert frozen["not_asked"] == len(pairs_of(shelf, split="test", every=True)) - frozen["n"] > 0
     compared = cli("compare", "-w", shelf, "--json").json
     assert compared["questions"]["source"] == f"frozen test set {frozen['hash'][:16]}"
     assert compared["questions"]["hash"]
+
+
+def test_a_frozen_set_goes_with_a_document_that_it_quotes(cli, fresh, reports, tmp_path):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for path in reports:
+        shutil.copy(path, folder)
+    for verb in (["ingest", folder], ["qa"], ["qa", "freeze"]):
+        assert cli(*verb, "-w", fresh).code == 0
+    frozen = catalog_of(fresh).active("test set")
+    tested = frozen.manifest["documents"][0]
+    catalog = catalog_of(fresh)
+    source = next(d.source for d in catalog.documents() if d.id == tested)
+    catalog.close()
+    (folder / source.rpartition("/")[2]).unlink()
+    pruned = cli("ingest", folder, "--prune", "-w", fresh)
+    assert pruned.code == 0
+    said = f"The frozen test set {frozen.id} quoted what is deleted now, and went with it: run `fieldguide qa freeze`."
+    assert said in pruned.err
+    assert not list((fresh / ".fieldguide" / "testsets").iterdir())
+    refused = cli("compare", "-w", fresh, "--json")
+    assert refused.code == 2
+    assert refused.json["error"].startswith(f"The frozen test set {frozen.id} quoted 1 document(s) that are deleted")
+
+
+def test_options_of_qa_before_its_verbs_are_refused_not_passed_over(cli, shelf):
+    for options, name in ((["-w", shelf], "--workspace"), (["--per-chunk", 2], "--per-chunk"), (["--json"], "--json")):
+        done = cli("qa", *options, "freeze")
+        assert done.code == 2
+        assert f"{name} stands before freeze" in " ".join(done.err.split())
 
 
 def test_a_leak_is_refused_by_tune_and_compare(cli, shelf):

@@ -46,7 +46,7 @@ def test_what_is_measured(catalog):
     assert found["kinds"]["date"]["wanted"] == 0
     assert found["levels"]["explicit fact"] == 3
     assert found["splits"] == {"train": 2, "test, facts held out": 1}
-    assert found["rejections"] == {"rules-1: not a question": 2}
+    assert found["rejections"] == {"rules: not a question": 2}
     assert found["reach"] == {"documents": (1, 1), "sections": (1, 1), "chunks": (1, 1)}
     values = {row["name"]: row["value"] for row in found["metrics"]}
     assert values["extractive_coverage"] == 1.0

@@ -5,7 +5,7 @@ import pytest
 
 from fieldguide.errors import FieldguideError, IntegrityError, NotReady
 from fieldguide.types import Evidence, QAPair, Span
-from ingest.qa.frozen import freeze, guard_frozen, read_frozen
+from ingest.qa.frozen import freeze, guard_frozen, keep_only, read_frozen
 from ingest.qa.leaks import LeakError
 
 SPOT = Evidence("d", (Span(1, 3, 9), Span(2, 0, 4)), "où \ud800\n“x”")
@@ -29,7 +29,7 @@ def test_a_frozen_set_comes_back_whole_whatever_the_order(tmp_path):
     assert manifest.pop("created")
     assert manifest == {
         "hash": frozen.hash, "n": 2, "groups": {"facts held out": 1, "facts seen": 1}, "kinds": {"date": 1, "fact": 1},
-        "levels": {"explicit fact": 2}, "documents": 1, "seed": 7,
+        "levels": {"explicit fact": 2}, "documents": ["d"], "seed": 7,
     }  # fmt: skip
 
 
@@ -81,3 +81,13 @@ def test_a_frozen_set_is_guarded_against_what_is_trained_on_now(tmp_path):
     guard_frozen(read_frozen(tmp_path, name), current, None, 0.9)
     with pytest.raises(LeakError, match="What is one"):
         guard_frozen(read_frozen(tmp_path, name), [*current, replace(OTHER, id="z", split="train")], None, 0.9)
+
+
+def test_sets_that_quote_a_deleted_document_are_deleted(tmp_path):
+    kept = freeze([PAIR], tmp_path, 0)
+    joined = freeze([replace(PAIR, evidence=(SPOT, replace(SPOT, document="e")))], tmp_path, 0)
+    killed = freeze([OTHER], tmp_path, 0)
+    (tmp_path / f"{killed.hash}.json").unlink()
+    assert keep_only(tmp_path, {"d"}) == sorted([joined.hash, killed.hash])
+    assert {path.name for path in tmp_path.iterdir()} == {f"{kept.hash}.jsonl", f"{kept.hash}.json"}
+    assert keep_only(tmp_path / "none", {"d"}) == []

@@ -326,6 +326,7 @@ def test_lines_are_those_of_the_file(tmp_path):
         ("x.txt", b"", "does not end in one of .jsonl, .csv, .xlsx"),
         ("x.csv", b"", "has no column id, question"),
         ("x.csv", b"question,answer\na,b\n", "has no column id "),
+        ("x.csv", b'id,question,verdict\n1E5,,ok\nzz,"open,ok\nx,y,ok\n', "line 3 has a quotation mark too many"),
         ("x.xlsx", b"no zip", "cannot be read as a spreadsheet"),
         ("x.jsonl", b"\xff\xfe\xff", "cannot be read"),
     ],
@@ -334,6 +335,21 @@ def test_a_file_that_cannot_be_read(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FieldguideError, match=message):
         imported(tmp_path / name)
+
+
+def test_a_spreadsheet_of_charts_alone_cannot_be_read(tmp_path):
+    book = pytest.importorskip("openpyxl").Workbook()
+    book.create_chartsheet()
+    book.remove(book.active)
+    book.save(tmp_path / "x.xlsx")
+    with pytest.raises(FieldguideError, match="cannot be read as a spreadsheet"):
+        imported(tmp_path / "x.xlsx")
+
+
+def test_reading_a_small_file_sets_no_limit_for_others(tmp_path):
+    before = csv.field_size_limit()
+    imported(person(tmp_path / "x.csv", {"id": "zz", "verdict": "ok"}))
+    assert csv.field_size_limit() >= before
 
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
