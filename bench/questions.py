@@ -397,7 +397,7 @@ def corruption(
 
     reader = Reader(models.bundled, models.adapter) if models.bundled is not None and models.adapter else None
     figures: dict[str, Any] = {}
-    most = 20 if quick else 300
+    most = 20 if quick else 150
     for name, pairs in (("people", [(pair, chunk, "") for pair, chunk in people]), ("kept", list(kept))):
         drawn = random.Random(0).sample(pairs, min(most, len(pairs)))
         if len(drawn) < 2:

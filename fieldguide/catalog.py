@@ -397,8 +397,13 @@ class Catalog:
     def store_pairs(
         self, chunk: str, source: str, pairs: Iterable[QAPair], rejections: Iterable[tuple[str, str]]
     ) -> None:
-        """Everything that a source gave for a chunk, all or nothing. Rejections are (reason, detail)."""
+        """Everything that a source gave for a chunk, all or nothing. Rejections are (reason, detail).
+
+        They take the place of what an earlier version of the source, with another hash in its id, had rejected.
+        """
+        name, r = f"{source.partition('-')[0]}-", schema.rejections.c
         with self._engine.begin() as c:
+            c.execute(delete(schema.rejections).where(r.chunk == chunk, r.source.startswith(name, autoescape=True)))
             kept = 0
             for pair in pairs:
                 kept += 1

@@ -138,8 +138,8 @@ def _agree(s: Session, sources: Sequence[QuestionSource], yes: bool) -> None:
                 continue
             money = f", at most {told.money:.2f} in money" if told.money else ", price not known"
             s.say(
-                f"At most {told.calls} calls and {told.tokens} tokens to write{money}; replies that have to be asked for "
-                "again, and reading back, come on top."
+                f"At most {told.calls} calls and {told.tokens} tokens to write{money}; what has to be asked for again, "
+                "and reading back, come on top."
             )
             if told.money and not yes and s.console.is_terminal and not typer.confirm("Go on?", err=True):
                 raise typer.Exit(130)
@@ -160,7 +160,9 @@ def _show(s: Session, report: QuestionsReport, calls: Calls | None) -> dict[str,
     if report.rejected:
         s.say("Rejected: " + ", ".join(f"{n} {reason}" for reason, n in report.rejected.most_common()))
     if report.threshold is not None:
-        s.say(f"Confidence: {report.threshold}")
+        t = report.threshold
+        at = f"kept from {t.value:.2f} on, chosen on {t.pairs} dev pairs (balanced accuracy {t.balanced_accuracy:.2f})"
+        s.say(f"Confidence: {t.note or at}.")
     if calls is not None and calls.spent.money:
         s.say(f"Spent: {calls.spent.calls} calls, {calls.spent.tokens} tokens, {calls.spent.money:.4g} in money.")
     if report.stopped:
@@ -182,7 +184,7 @@ def export(s: Session, path: Path, split: str | None) -> dict[str, Any]:
         raise FieldguideError(f"There is no split {split!r}; choose train, dev or test.")
     pairs = [pair for pair in s.catalog.pairs(split, every=True) if pair.verdict != "rejected"]
     if not pairs:
-        raise NotReady("There are no pairs to review; run `fieldguide qa` first.")
+        raise NotReady("There are no pairs to review: run `fieldguide qa`, which says why if it keeps none.")
     n = export_pairs(pairs, {document.id: document for document in s.catalog.documents()}, path)
     s.say(f"{n} pairs written to {path}: judge them in the column verdict (accept, reject, edit), then")
     s.say(f'  fieldguide qa review --import {path} --author "YOUR NAME"')
@@ -191,17 +193,16 @@ def export(s: Session, path: Path, split: str | None) -> dict[str, Any]:
 
 def take(s: Session, path: Path, author: str) -> dict[str, Any]:
     """Take a person's verdicts, edits and new pairs."""
-    from fieldguide.types import NEAR_DUPLICATE
     from ingest.qa.leaks import guard
     from ingest.qa.review import import_review
-    from ingest.qa.splits import group_tests, tie
+    from ingest.qa.splits import group_tests
 
     documents = {document.id: document for document in s.catalog.documents()}
     before = s.catalog.pairs(every=True)
     review = import_review(path, before, s.catalog.chunks, documents, author)
     changed = {pair.id: pair for pair in [*review.changed, *review.added]}
     merged = [changed.pop(pair.id, pair) for pair in before] + list(changed.values())
-    ties = tie(documents, s.catalog.relations(NEAR_DUPLICATE))
+    ties = near_duplicates(s)
     splits: Any = {document: split for document, split in s.catalog.splits().items() if split is not None}
     settled = group_tests(merged, splits, s.settings.questions, s.embedder, ties)
     guard(settled, s.embedder, s.settings.questions.alike, ties)
@@ -209,6 +210,8 @@ def take(s: Session, path: Path, author: str) -> dict[str, Any]:
     s.catalog.put_pairs(pair for pair in settled if old.get(pair.id) != pair)
     told = ", ".join(f"{n} {what}" for what, n in review.counts.items() if n)
     s.say(f"{path.name} by {author}: {told or 'it has no rows'}")
+    if review.comments:
+        s.say(f"{len(review.comments)} comments, which are kept nowhere but in the file (and shown with --json).")
     for fault in review.faults:
         s.say(f"  line {fault.line}: {fault.reason}")
     return {
@@ -225,7 +228,7 @@ def report(s: Session, judge: bool | None) -> dict[str, Any]:
 
     pairs = s.catalog.pairs()
     if not pairs:
-        raise NotReady("There are no pairs to report on; run `fieldguide qa` first.")
+        raise NotReady("There are no pairs to report on: run `fieldguide qa`, which says why if it keeps none.")
     settings = s.settings.questions
     name = s.settings.models.generator
     judged, told = None, "Relevance, coverage and fluency need a judge: --judge has the generator of the settings rate."
@@ -264,6 +267,14 @@ def freeze(s: Session) -> dict[str, Any]:
     return {**frozen.manifest, "file": str(frozen.path), "not_asked": others}
 
 
+def near_duplicates(s: Session) -> dict[str, str]:
+    """Of each document the first of those that nearly equal it: what they say is one fact."""
+    from fieldguide.types import NEAR_DUPLICATE
+    from ingest.qa.splits import tie
+
+    return tie([document.id for document in s.catalog.documents()], s.catalog.relations(NEAR_DUPLICATE))
+
+
 def test_pairs(s: Session) -> tuple[str, list[QAPair]]:
     """What `compare` asks without a file, and its name: the frozen test set, else the pairs of the test split.
 
@@ -274,7 +285,7 @@ def test_pairs(s: Session) -> tuple[str, list[QAPair]]:
 
     frozen, alike = s.catalog.active(TEST_SET), s.settings.questions.alike
     if frozen is None:
-        guard(s.catalog.pairs(every=True), s.embedder, alike)
+        guard(s.catalog.pairs(every=True), s.embedder, alike, near_duplicates(s))
         return "pairs of the test split", s.catalog.pairs("test")
     if gone := len(frozen.manifest.get("deleted_documents", ())):
         raise NotReady(
@@ -282,7 +293,7 @@ def test_pairs(s: Session) -> tuple[str, list[QAPair]]:
             "run `fieldguide qa freeze` for another one."
         )
     pairs = read_frozen(s.workspace.test_sets_folder, frozen.manifest["hash"])
-    guard_frozen(pairs, s.catalog.pairs("train", every=True), s.embedder, alike)
+    guard_frozen(pairs, s.catalog.pairs("train", every=True), s.embedder, alike, near_duplicates(s))
     return f"frozen test set {frozen.id}", pairs
 
 

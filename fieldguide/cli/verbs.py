@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from fieldguide.cli.pairs import test_pairs
+from fieldguide.cli.pairs import near_duplicates, test_pairs
 from fieldguide.cli.session import Session
 from fieldguide.errors import FieldguideError
 
@@ -27,7 +27,7 @@ def tune(s: Session) -> dict[str, Any]:
     from tuning.train import tune as run
 
     settings = s.settings.tuning
-    guard(s.catalog.pairs(every=True), s.embedder, s.settings.questions.alike)
+    guard(s.catalog.pairs(every=True), s.embedder, s.settings.questions.alike, near_duplicates(s))
     pairs = len(s.catalog.pairs("train"))
     used = min(pairs, settings.max_examples or pairs)
     steps = math.ceil(used * settings.epochs / settings.batch_size)

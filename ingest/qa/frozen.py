@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +85,15 @@ def read_frozen(folder: Path, name: str) -> list[QAPair]:
     return [pair_of(json.loads(line)) for line in lines]
 
 
-def guard_frozen(frozen: Sequence[QAPair], pairs: Iterable[QAPair], embedder: Embedder | None, alike: float) -> None:
+def guard_frozen(
+    frozen: Sequence[QAPair],
+    pairs: Iterable[QAPair],
+    embedder: Embedder | None,
+    alike: float,
+    ties: Mapping[str, str] | None = None,
+) -> None:
     """Raises LeakError if one of the current ``pairs`` of the split train says what the frozen ones test."""
-    guard([*(pair for pair in pairs if pair.split == "train"), *frozen], embedder, alike)
+    guard([*(pair for pair in pairs if pair.split == "train"), *frozen], embedder, alike, ties)
 
 
 def keep_only(folder: Path, documents: Collection[str]) -> list[str]:

@@ -7,15 +7,15 @@ and each rejection is kept with its reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 
 from fieldguide.catalog import Catalog
 from fieldguide.errors import NotReady
 from fieldguide.models.base import Embedder
 from fieldguide.settings import Questions
-from fieldguide.types import NEAR_DUPLICATE, Chunk, Document, Progress, QAPair, Retriever, Split
+from fieldguide.types import NEAR_DUPLICATE, Chunk, Document, Progress, QAPair, Retriever, Split, content_hash
 from ingest.qa.calls import BudgetReached, Calls
 from ingest.qa.confidence import LOW, Confidence, Threshold
 from ingest.qa.dedupe import Deduper
@@ -78,11 +78,12 @@ def make_pairs(
     chunks_of = cache(catalog.chunks)
     verifier = Verifier(settings, deduper, embedder, reader, documents, chunks_of, splits)
     report = QuestionsReport()
+    before = {pair.id for pair in catalog.pairs(every=True)}
     try:
         for source in sources:
             _ask(catalog, source, settings, verifier, report, progress)
         if settings.confidence == "auto" and reader is not None:
-            report.threshold = _curate(catalog, reader, documents, settings, report, progress)
+            report.threshold = _curate(catalog, reader, documents, settings, before, report, progress)
     except BudgetReached as reached:
         report.stopped = str(reached)
         reader = writer = None
@@ -132,10 +133,15 @@ def _curate(
     reader: Reader,
     documents: Mapping[str, Document],
     settings: Questions,
+    before: Set[str],
     report: QuestionsReport,
     progress: Progress,
 ) -> Threshold:
-    """CLEAR: a confidence for every pair that has none, and out with those below the threshold of the dev pairs."""
+    """CLEAR: a confidence for every pair that has none, and out with those below the threshold of the dev pairs.
+
+    A threshold that was chosen stays, since those left after it would choose another; ``before`` are the pairs that
+    were there before this run.
+    """
     pairs = [pair for pair in catalog.pairs() if pair.origin != ORIGIN and not pair.author]
     chunks = catalog.chunks_by_id([pair.chunk for pair in pairs])
     pairs = [pair for pair in pairs if pair.chunk in chunks]
@@ -144,7 +150,9 @@ def _curate(
     dev = [pair for pair in pairs if splits.get(pair.document) == "dev"]
     progress.start("confidence", len(pairs))
     asked = {p.id: asked_of(p.question, [chunks[p.chunk]], documents[p.document].title) for p in pairs}
-    threshold = judge.choose(dev, [asked[pair.id] for pair in dev])
+    threshold = _threshold(
+        catalog, f"{reader.id} {settings.seed}", lambda: judge.choose(dev, [asked[p.id] for p in dev])
+    )
     low: list[tuple[QAPair, str]] = []
     for start in range(0, len(pairs), 16):
         part = pairs[start : start + 16]
@@ -156,7 +164,22 @@ def _curate(
     catalog.reject_pairs(_CURATION, low)
     report.rejected.update(reason for _, reason in low)
     for pair, _ in low:
-        report.kept[pair.origin] -= 1
+        if pair.id not in before:
+            report.kept[pair.origin] -= 1
+            report.kinds[pair.kind] -= 1
+    report.kinds = +report.kinds
+    return threshold
+
+
+def _threshold(catalog: Catalog, judge: str, choose: Callable[[], Threshold]) -> Threshold:
+    """The threshold that was chosen for this judge, else a new one; kept before any pair goes by it."""
+    known = catalog.active(_CURATION)
+    if known is not None and known.manifest["judge"] == judge:
+        return Threshold(**known.manifest["threshold"])
+    threshold = choose()
+    if not threshold.note:
+        held = {"judge": judge, "threshold": asdict(threshold)}
+        catalog.add_artefact(_CURATION, content_hash(_CURATION, judge)[:16], held, activate=True)
     return threshold
 
 

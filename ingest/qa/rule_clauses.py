@@ -103,7 +103,7 @@ _OPEN = re.compile(
 _LED = re.compile(r"(?i)(?:it|they|this|these|those|that|which|who|such|so|as follows|the following|one|we|you|I)\b")
 LEANING = re.compile(
     r"(?i)(?:the |an? )?(?:similar|further|minor|various|different|additional|several|many|multiple|some|most|more|such"
-    r"|early|subsequent|resulting|other|present|current|particular|remaining|earlier|later|respective|revised|new|old"
+    r"|recent|previous|prior|early|subsequent|resulting|other|present|current|particular|remaining|earlier|later|respective|revised|new|old"
     r"|accumulating)\b|.*\bto be\b"
 )
 """Subjects that only the text before explains, or that stand for some of many."""
@@ -184,17 +184,19 @@ class Sentence:
         rank: int = 1,
         longest: int = 25,
         said: str = "",
+        whole: bool = False,
     ) -> Candidate | Rejection:
         """A candidate with this sentence as its quote, or why the answer or the question will not do.
 
-        ``said`` is the answer where it is not the text at ``answer`` ("Yes", "No").
+        ``said`` is the answer where it is not the text at ``answer`` ("Yes", "No"); ``whole``: the answer is known to
+        end where it does, whatever follows.
         """
         start, end = answer
         while end > start and (self.text[end - 1].isspace() or self.text[end - 1] in ".,;:"):
             end -= 1
         given, said = said, flat(self.text[start:end])
         question = wordings[0]
-        if not given and (fault := self._answer_fault(kind, start, end, longest)):
+        if not given and (fault := self._answer_fault(kind, start, end, longest, whole)):
             return Rejection(fault, f"{label}: {said[:80]}")
         if PRONOUN.search(question):
             return Rejection("question would hold a pronoun", f"{label}: {question}")
@@ -206,7 +208,7 @@ class Sentence:
             return Rejection("question too long", f"{label}: {question[:80]}")
         return Candidate(kind, label, (start, end), (self.start, self.end), tuple(map(flat, wordings)), rank, given)
 
-    def _answer_fault(self, kind: Kind, start: int, end: int, longest: int) -> str:
+    def _answer_fault(self, kind: Kind, start: int, end: int, longest: int, whole: bool) -> str:
         """Why a part of the sentence will not do as an answer, or ""."""
         said, after = flat(self.text[start:end]), self.text[end : self.end]
         if _LITTLE.fullmatch(said):
@@ -214,7 +216,7 @@ class Sentence:
         if _ELSEWHERE.fullmatch(said) or _LED.match(said) or _POINTS.search(said):
             return "answer points elsewhere"
         is_value = kind in ("quantity", "date")
-        listed = not is_value and (LISTED.match(after) or _SERIES.match(after) or self._goes_on(end))
+        listed = not (is_value or whole) and (LISTED.match(after) or _SERIES.match(after) or self._goes_on(end))
         if kind != "cause" and _OF_BEFORE.search(said):
             return "answer points elsewhere"
         if re.match(r"\.(?:\w|,|\s+\S)", after) or (kind == "fact" and _RUNS_ON.search(said)):

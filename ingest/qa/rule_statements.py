@@ -49,13 +49,14 @@ _CHANGED = spaced(
     rf"(?:by )?((?:{_HEDGE} )?{_NUMBER}(?: ?%| percent| percentage points| basis points| (?:million|billion))?"
     r"(?: (?!to\b|in\b|from\b|for\b|on\b|or\b|and\b|as\b|due\b|primarily\b|compared\b|during\b)[a-z]+)?)"
     r"((?: (?:in|for|during|from|compared (?:to|with)) (?:[^,.;:]|, (?=\d{4}\b)){4,70}?)?)"
-    r"(?=[.;]|,| (?:due|primarily|mainly|as a result|because|driven|and)\b)"
+    r"(?=[.;]|,(?! \d{4}\b)| (?:due|primarily|mainly|as a result|because|driven|and)\b)"
 )
 _BASE = {"rose": "rise", "fell": "fall", "grew": "grow", "dropped": "drop"}
 _MODAL = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!can|may|must|should|will|could|would|that|which|who|if|when|is|are)"
     r"[\w’'/()-]+){0,8}) "
-    r"(can|may|must|should|will|could) (?:also |only |often |then |[a-z]+ly )?((?![a-z]+ly\b|not\b|be\b|have\b|do\b|also\b)[a-z]+) "
+    r"(can|may|must|should|will|could) (?:also |only |often |then |therefore |thus |still |now |[a-z]+ly )?"
+    r"((?![a-z]+ly\b|therefore\b|thus\b|still\b|now\b|not\b|be\b|have\b|do\b|also\b)[a-z]+) "
     r"((?![a-z]+ly\b|to\b|in\b|on\b|at\b|by\b|for\b|from\b|if\b|when\b|as\b|with\b|that\b|more\b|less\b|than\b|or\b"
     r"|and\b|with\b|into\b|within\b|under\b|until\b|up\b|out\b|not\b)"
     r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
@@ -69,12 +70,15 @@ _PRESENT = (
 )
 _DOES = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are|to|can|will|may|and|or)[\w’'/()-]+){0,8}) "
-    rf"({_PRESENT}) ((?!may\b|can\b|will\b|is\b|are\b|was\b|were\b|has\b|have\b|must\b|should\b|by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)"
+    rf"({_PRESENT}) ((?!may\b|can\b|will\b|is\b|are\b|was\b|were\b|has\b|have\b|must\b"
+    r"|should\b|by\b|in\b|for\b|from\b|with\b|on\b|at\b|as\b|of\b|to\b|and\b|or\b|more\b|costs?\b)"
     r"[^;:]{6,220}?)(?=\.(?:\s|$)|;|$)"
 )
 _AND_DO = spaced(r",? (?:and|or) (?!(?:in|on|at|of|to|for|by|with|from|under|over|all|both|as)\b)[a-z]+ (?:the|an?) ")
 """Another verb of the same subject: "hit a loop edge and enter the monitor"."""
-_AND_DOES = spaced(rf",? (?:and|or|but) (?:[a-z]+ly )?(?:{_PRESENT}) (?!and\b|or\b|of\b|in\b|to\b|for\b)")
+_AND_DOES = spaced(
+    rf",? (?:and|or|but) (?:[a-z]+ly |therefore |thus |also |then )?(?:{_PRESENT}) (?!and\b|or\b|of\b|in\b|to\b|for\b)"
+)
 _SHOULD_BE = spaced(
     r"((?:The |An? )?[A-Z]?[\w’'/()-]+(?: (?!that|which|who|if|when|is|are)[\w’'/()-]+){0,7}) "
     r"(should|must) be ([a-z]+(?:ed|en|wn|ut|pt|de|ld|lt|id)) "
@@ -179,7 +183,7 @@ def _deeds(sentence: Sentence) -> Found:
             q = f"what {m.group(2)} {name} {m.group(3)}"
             more = _AND_DO.search(sentence.text, *m.span(4))
             end = more.start() if more else m.end(4)
-            yield sentence.ask("fact", q, (m.start(4), end), about(q, thing=False))
+            yield sentence.ask("fact", q, (m.start(4), end), about(q, thing=False), whole=bool(more))
     for m in _at_start(sentence, _SHOULD_BE):
         name = _subject(m.group(1))
         if name:
@@ -199,7 +203,9 @@ def _deeds(sentence: Sentence) -> Found:
         base = verb if plural else _base(verb)
         q = f"what {'do' if plural else 'does'} {name} {base}"
         more = _AND_DOES.search(sentence.text, *m.span(3))  # another verb of the same subject
-        yield sentence.ask("fact", q, (m.start(3), more.start() if more else m.end(3)), about(q, thing=False))
+        yield sentence.ask(
+            "fact", q, (m.start(3), more.start() if more else m.end(3)), about(q, thing=False), whole=bool(more)
+        )
 
 
 def _base(verb: str) -> str:
@@ -298,6 +304,7 @@ def _is_doubtful(clause: Clause) -> bool:
         return True
     return bool(
         re.search(
-            r"(?i)\b(?:not|no|only|also|even|never|few|little|most|many|some)\b", f"{clause.subject} {clause.rest}"
+            r"(?i)\b(?:not|no|only|also|even|never|few|little|most|many|some|several|various)\b",
+            f"{clause.subject} {clause.rest}",
         )
     )

@@ -66,7 +66,7 @@ _FLOW = re.compile(
 )
 _STOCK = re.compile(
     r"(?i)\b(?:receivables?|payables?|accrued|accumulated|deferred|prepaid|unearned|retained|assets?|liabilit(?:y|ies)|equity"
-    r"|balances?|portion|outstanding|in excess|investments?|(?:at|end|beginning) of|per share|held for|current"
+    r"|balances?|portion|outstanding|in excess|investments?|(?:at|end|beginning) of|held for|current"
     r"|net of accumulated|allowances?|reserves?)\b"
 )
 _NOUN = re.compile(

@@ -40,6 +40,7 @@ _PAGES = re.compile(
     r"(?i)(?:page|pages|page no\.?|page number|pg\.?|ref\.?|note|notes|reference|exhibit(?: number| no\.?)?|no\.?|#|id)"
 )
 _FLOWS = re.compile(r"(?i)statements? of .*\b(?:income|operations|earnings|loss|cash flows?)\b|\bincome statements?\b")
+_BALANCE = re.compile(r"([^:]+): (?i:balances?)\b")
 _ONE_DAY = re.compile(r"(?:[A-Z][a-z]+ \d{1,2}, (?:19|20)\d\d)")
 _PART_YEAR = re.compile(
     r"(?i)\b(?:three|six|nine|13|26|39|thirteen|twenty-six|thirty-nine)[ -](?:months?|weeks?)\b"
@@ -59,6 +60,8 @@ def table_candidates(chunks: Sequence[Chunk]) -> list[list[Reading | Rejection]]
     tables, rejected = read_tables(chunks)
     _drop_titles(tables, chunks)
     _drop_other_headings(tables)
+    for row in _of_lost_groups(tables):
+        rejected[row.chunk].append(Rejection("row stands under another row", row.label[:80]))
     for part in _of_part_years(tables, chunks):
         rejected[part.chunk].append(Rejection("column is a period without its length", part.label[:80]))
     found: list[list[Reading | Rejection]] = [list(ones) for ones in rejected]
@@ -89,6 +92,17 @@ def _drop_other_headings(tables: Sequence[Table]) -> None:
             table.name, table.captioned = "", False
 
 
+def _of_lost_groups(tables: Sequence[Table]) -> list[Row]:
+    """Rows under a label that is no group, taken out: a balance never belongs to one ("Net income: Balance at …")."""
+    dropped: list[Row] = []
+    for table in tables:
+        groups = {m.group(1) for row in table.rows if (m := _BALANCE.match(row.label))}
+        lost = [row for row in table.rows if row.label.partition(": ")[0] in groups and ": " in row.label]
+        dropped += lost
+        table.rows[:] = [row for row in table.rows if row not in lost]
+    return dropped
+
+
 def _of_part_years(tables: Sequence[Table], chunks: Sequence[Chunk]) -> list[Row]:
     """Rows with figures under years or under the last day of a period, taken out of a document's tables if it
     tells more of quarters than of years:
@@ -96,9 +110,9 @@ def _of_part_years(tables: Sequence[Table], chunks: Sequence[Chunk]) -> list[Row
     text = "\n".join(chunk.text for chunk in chunks)
     if len(_PART_YEAR.findall(text)) <= len(_WHOLE_YEAR.findall(text)):
         return []
-    dropped = []
+    dropped: list[Row] = []
     for table in tables:
-        kept = []
+        kept: list[Row] = []
         for row in table.rows:
             years = [YEAR.fullmatch(bare(cell.column)) and NUMBER.fullmatch(cell.value) for cell in row.cells]
             flows = [is_flow_on_a_day(row, cell) for cell in row.cells]

@@ -1,7 +1,7 @@
 """A source of question-answer drafts that needs no model: rules over forms, prose, tables and lists.
 
 Knows how to choose among candidates and how a question comes to name its document; what makes a candidate is in
-``ingest.qa.rule_forms``, ``rule_prose``, ``rule_tables`` and ``rule_lists``, names are found in ``rule_anchors``.
+``ingest.qa.rule_fields``, ``rule_prose``, ``rule_tables`` and ``rule_lists``, names are found in ``rule_anchors``.
 The same document, chunks and seed give the same drafts.
 """
 
@@ -17,7 +17,8 @@ from fieldguide.types import Chunk, Document, Kind, content_hash
 from ingest.qa.checks import is_trivial
 from ingest.qa.drafts import Draft, Drafted, Rejection
 from ingest.qa.rule_anchors import Anchors, find_anchors, self_contained
-from ingest.qa.rule_forms import Candidate, Form, field_candidates, read_form, split_field
+from ingest.qa.rule_fields import field_candidates
+from ingest.qa.rule_forms import Candidate, Form, read_form, split_field
 from ingest.qa.rule_lists import list_candidates
 from ingest.qa.rule_prose import prose_candidates
 from ingest.qa.rule_reading import Reading

@@ -132,6 +132,18 @@ def test_a_leak_is_refused_by_tune_and_compare(cli, shelf):
         assert "planted" in done.json["error"]
 
 
+def test_confidence_that_is_asked_for_judges_the_pairs_of_rules_too(cli, fresh, tmp_path):
+    note = tmp_path / "celle.txt"
+    note.write_text("Waterworks of Celle\n\nThe Waterworks of Celle was founded in 1904 by Karl Brandt.\n", "utf-8")
+    assert cli("ingest", note, "-w", fresh).code == 0
+    done = cli("qa", "--confidence", "auto", "-w", fresh)
+    assert done.code == 0
+    assert "0 dev pairs are too few to choose a confidence" in done.err
+    pairs = pairs_of(fresh)
+    assert pairs
+    assert all("confidence" in pair.scores for pair in pairs if pair.origin == "rules")
+
+
 def test_prompts_are_written_once_and_not_over_edits(cli, tmp_path):
     folder = tmp_path / "prompts"
     first = cli("qa", "prompts", folder, "--json").json

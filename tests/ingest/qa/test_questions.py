@@ -8,7 +8,7 @@ from fieldguide.settings import Questions
 from fieldguide.types import Chunk, Document, Page, Silent, Span
 from ingest.qa.calls import Budget, Calls
 from ingest.qa.drafts import Draft, Rejection
-from ingest.qa.questions import make_pairs
+from ingest.qa.questions import chunks_to_ask, make_pairs
 from ingest.qa.reader import Reader
 
 PLAIN = Questions(held_out_share=0, seen_share=0, mix={"multi-hop": 0, "unanswerable": 0, "follow-up": 0})
@@ -135,8 +135,11 @@ def test_a_question_is_kept_once_over_chunks_sources_and_runs(shelf):
 def test_at_most_so_many_chunks_spread_over_the_documents(shelf, wanted, seen):
     source, rules = Scripted(3), Scripted(None)
     rules.id = "rules-1"
-    made(shelf, [source, rules], PLAIN.model_copy(update={"model_chunks": wanted}))
+    settings = PLAIN.model_copy(update={"model_chunks": wanted})
+    made(shelf, [source, rules], settings)
     assert source.seen == seen
+    told = chunks_to_ask(shelf, source, settings, shelf.splits())
+    assert [chunk.id for chunks in told.values() for chunk in chunks] == seen  # also once all have been asked about
     assert len(rules.seen) == 20  # the bound is not for sources that cost nothing
 
 
@@ -200,3 +203,30 @@ def test_a_leak_planted_on_purpose_is_refused(shelf):
     shelf.put_pairs([planted])
     with pytest.raises(FieldguideError, match=r"Training and test share 1 question\(s\) or fact\(s\)"):
         made(shelf, [Scripted(3)])
+
+
+def test_a_confidence_once_chosen_stays_for_later_runs(tmp_path):
+    shelf = fill(tmp_path / "shelf.sqlite", 4, 25)
+    made(shelf, [Scripted(3)], PLAIN)
+    pairs = {pair.question: pair.answer for pair in shelf.pairs()}
+    weak = {question for n, question in enumerate(sorted(pairs)) if n % 5 == 0}
+
+    def reply(prompt, adapter):
+        """Reads what is there, but for every fifth question; holds for correct what it read."""
+        last = prompt[-1].content
+        question = next(question for question in pairs if question in last)
+        if "Proposed answer" in last:
+            return "A" if f"Proposed answer: {pairs[question]}\n" in last and question not in weak else "B"
+        return "nothing of that" if question in weak else pairs[question]
+
+    settings = PLAIN.model_copy(update={"confidence": "auto"})
+    reader = Reader(Calls(ScriptedGenerator(reply)), None)
+    first = made(shelf, [Scripted(3)], settings, reader=reader)
+    assert first.threshold.pairs == 25
+    assert first.rejected == {"low confidence": 20}
+    assert first.kept["scripted"] == 0  # they came of an earlier run, so none is taken off this one's
+    assert {pair.question for pair in shelf.pairs()} == set(pairs) - weak
+    again = made(shelf, [Scripted(3)], settings, reader=reader)
+    assert again.threshold == first.threshold
+    assert again.rejected == {}
+    shelf.close()

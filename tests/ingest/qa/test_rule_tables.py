@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fieldguide.types import PAGE_BREAK, Chunk, Span
 from ingest.qa.drafts import Rejection
 from ingest.qa.rule_reading import Reading, heading_name, in_sentence, is_plural, readable_name
-from ingest.qa.rule_table_rows import read_tables
+from ingest.qa.rule_table_rows import bare, read_tables
 from ingest.qa.rule_table_wordings import when
 from ingest.qa.rule_tables import table_candidates
 
@@ -270,3 +270,58 @@ def test_every_answer_stands_in_its_quote_and_every_wording_names_the_document_o
             assert PAGE_BREAK not in quote
             if one.kind == "table lookup":
                 assert len(one.quotes) == 1
+
+
+def test_a_year_in_a_document_of_quarters_is_not_asked_for():
+    text = "Report on the three months and the six months of the second quarter\n\n" + SALES
+    assert not asked(text)
+    assert ("column is a period without its length", "Net sales") in refused(text)
+
+
+def test_what_flows_is_asked_for_by_its_period_and_what_stands_by_its_day():
+    rows = "Cost of sales | May 31, 2023: $12\nAccounts receivable | May 31, 2023: $14"
+    got = asked(f"Costs of the year\n\n{rows}")
+    assert got[f"According to {REVIEW}, what was the cost of sales for the period ended May 31, 2023?"] == "$12"
+    assert got[f"According to {REVIEW}, what were the accounts receivable for May 31, 2023?"] == "$14"
+
+
+def test_days_do_not_stand_under_a_statement_of_income():
+    rows = "Accounts receivable | May 31, 2023: $14 | May 31, 2022: $15\nGoodwill | May 31, 2023: $7 | May 31, 2022: $8"
+    got = asked(f"Assets\n\n{rows}", heading=("Consolidated Statements of Income",))
+    assert "What were the accounts receivable for May 31, 2023, according to the yearbook?" in got
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "2007 | Goal: better service | Target: fewer calls\n2008 | Goal: speed | Target: fewer steps",
+            "row label is a number",
+        ),
+        (
+            "Receivables, net of $23 and $25, respectively | 2023: 4 | 2022: 5\nLong-term debt | 2023: 7 | 2022: 8",
+            "row label holds a figure",
+        ),
+        (
+            "Other pay | controlling Interests: 57 | Retained Earnings: 12\n"
+            "Shares | controlling Interests: 7 | Retained Earnings: 2",
+            "column name is cut",
+        ),
+    ],
+)
+def test_what_a_table_does_not_say_in_full_is_refused(row: str, reason: str):
+    assert reason in reasons(f"Costs of the year\n\n{row}")
+
+
+def test_footnotes_behind_a_word_and_addresses_are_no_names():
+    assert bare("Adjusted EPS (diluted)1,4") == "Adjusted EPS (diluted)"
+    assert bare("Operational1,2") == "Operational"
+    assert bare("Level 2") == "Level 2"
+    assert readable_name("West 34th Street, New York, New York 10001") == ""
+    assert readable_name("Streets of the town") == "Streets of the town"
+
+
+def test_rows_under_a_label_that_is_no_group_are_refused():
+    rows = "Net income: New shares | Total Equity: 12\nNet income: Balance at May 31, 2022 | Total Equity: 47"
+    assert ("row stands under another row", "Net income: New shares") in refused(f"Equity\n\n{rows}")
+    assert not asked(f"Equity\n\n{rows}")
