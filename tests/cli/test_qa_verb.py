@@ -7,10 +7,12 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fieldguide.catalog import Catalog
+from fieldguide.settings import Settings
 
 
 def catalog_of(root, writable=False):
@@ -191,3 +193,10 @@ def test_an_adapter_needs_pairs_that_can_be_read(cli, shelf, tmp_path):
     done = cli("qa", "adapter", tmp_path, "--out", tmp_path / "x", "-w", shelf)
     assert done.code == 2
     assert "cannot be read" in done.err
+
+
+def test_the_guide_names_every_setting_with_its_default():
+    guide = (Path(__file__).parents[2] / "docs" / "questions.md").read_text("utf-8")
+    for name, info in Settings.model_fields["questions"].annotation.model_fields.items():
+        default = info.get_default(call_default_factory=True)
+        assert f"| `{name}` | `{json.dumps(default)}` | {info.description} |" in guide, name
