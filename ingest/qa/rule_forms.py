@@ -227,7 +227,12 @@ def _continued(
         if not text[low:high].strip():
             if not joined:
                 break
-        elif not (text[high - 1].isspace() or line.strip()[0].islower() or line.strip()[0] == "("):
+        elif not (
+            text[high - 1].isspace()
+            or line.strip()[0].islower()
+            or line.strip()[0] == "("
+            or text[low:high].count("(") > text[low:high].count(")")
+        ):
             break
         high, last, joined = lines[follow][1], follow, False
     pairs[-1] = (label, (low, high))

@@ -26,7 +26,7 @@ from ingest.qa.rule_tables import table_candidates
 
 __all__ = ["VERSION", "Anchors", "RuleSource", "find_anchors", "self_contained"]
 
-VERSION = "3"
+VERSION = "4"
 """Changes whenever the rules write something else, and the source's id with it."""
 
 _KINDS: tuple[Kind, ...] = (

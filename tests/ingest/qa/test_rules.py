@@ -455,3 +455,14 @@ def test_boilerplate_is_asked_without_the_event_and_alike_in_every_report() -> N
     ]  # fmt: skip
     assert asked[0] == asked[1] != set()
     assert not [question for question in asked[0] if "accident" in question]
+
+
+def test_a_value_goes_on_until_its_parenthesis_is_closed() -> None:
+    text = (
+        "Flight Time: 2411 hours (Total, all aircraft), 2314 hours (Pilot In\n"
+        "Command, all aircraft), 0\nhours (Last 24 hours, all aircraft)\nNext Label: x"
+    )
+    form = read_form(text)
+    assert [(one.label, text[slice(*one.value)]) for one in form.fields] == [
+        ("Flight Time", text[len("Flight Time: ") : text.index("\nNext")]), ("Next Label", "x"),
+    ]  # fmt: skip
