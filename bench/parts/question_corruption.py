@@ -40,7 +40,8 @@ def corrupt(
     flagged = {"checks": [bool(check(d, chunk, languages.get(chunk.id, ""))[0]) for d, chunk, _ in drafts]}
     figures: dict[str, Any] = {"pairs": len(good), "swapped": len(chosen)}
     if reader is not None:
-        flagged["round_trip"] = [bool(reason) for reason, _ in refuse_unread(reader, drafts, settings)]
+        read = [(draft, [chunk], title) for draft, chunk, title in drafts]
+        flagged["round_trip"] = [bool(reason) for reason, _ in refuse_unread(reader, read, settings)]
         flagged["confidence"], figures["threshold"] = _doubted([pair for pair, _, _ in tried], good, reader, seed)
     flagged["any"] = [any(found) for found in zip(*flagged.values(), strict=True)]
     for name, found in flagged.items():

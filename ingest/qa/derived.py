@@ -97,7 +97,7 @@ class Maker:
             for draft in made:
                 reason, evidence = check(draft, first, "", (second,))
                 if reason:
-                    rejections.append(Rejection(reason, f"{draft.question} | {draft.answer}"))
+                    rejections.append(draft.refused(reason))
                 else:
                     drafts.append(replace(draft, evidence=evidence))
         return drafts, rejections

@@ -10,6 +10,14 @@ from fieldguide.types import Chunk, Document, Evidence, Kind, Level
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why something was not used: counted and shown, never dropped in silence."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A question and answer as a source wrote them. ``quote`` is the text of the chunk that is said to prove it.
 
@@ -27,13 +35,9 @@ class Draft:
     after: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why something was not used: counted and shown, never dropped in silence."""
-
-    reason: str
-    detail: str
+    def refused(self, reason: str) -> Rejection:
+        """The rejection of this draft."""
+        return Rejection(reason, f"{self.question} | {self.answer}")
 
 
 Drafted = tuple[list[Draft], list[Rejection]]

@@ -74,11 +74,12 @@ def make_pairs(
     ties = tie(documents, catalog.relations(NEAR_DUPLICATE))
     catalog.record_splits(assign_splits(list(documents), catalog.splits(), settings, ties))
     splits = catalog.splits()
-    deduper = Deduper(embedder, settings.alike, catalog.pairs(every=True), phrasings=settings.phrasings)
+    there = catalog.pairs(every=True)
+    deduper = Deduper(embedder, settings.alike, there, phrasings=settings.phrasings)
     chunks_of = cache(catalog.chunks)
     verifier = Verifier(settings, deduper, embedder, reader, documents, chunks_of, splits)
     report = QuestionsReport()
-    before = {pair.id for pair in catalog.pairs(every=True)}
+    before = {pair.id for pair in there}
     try:
         for source in sources:
             _ask(catalog, source, settings, verifier, report, progress)

@@ -221,10 +221,13 @@ _SAME = 0.8
 
 
 def refuse_unread(
-    reader: Reader, drafts: Sequence[tuple[Draft, Chunk, str]], settings: Questions, embedder: Embedder | None = None
+    reader: Reader,
+    drafts: Sequence[tuple[Draft, Sequence[Chunk], str]],
+    settings: Questions,
+    embedder: Embedder | None = None,
 ) -> list[tuple[str, Mapping[str, float]]]:
-    """For each draft, with its chunk and its document's title: why it does not survive the round trip, or "", and
-    the scores found on the way ("round_trip" and "closed_book", 0 to 1, where they were asked for).
+    """For each draft, with the chunks that hold it and its document's title: why it does not survive the round trip,
+    or "", and the scores found on the way ("round_trip" and "closed_book", 0 to 1, where they were asked for).
 
     With ``settings.round_trip`` 0 nothing is asked, as nothing would fall.
     """
@@ -232,7 +235,7 @@ def refuse_unread(
         return [("", {}) for _ in drafts]
     found = round_trip(
         reader,
-        [asked_of(draft.question, [chunk], title) for draft, chunk, title in drafts],
+        [asked_of(draft.question, chunks, title) for draft, chunks, title in drafts],
         [draft.answer if draft.answerable else "" for draft, _, _ in drafts],
         threshold=settings.round_trip, dependency=settings.dependency, embedder=embedder,
     )  # fmt: skip

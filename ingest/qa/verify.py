@@ -11,7 +11,7 @@ from fieldguide.types import Chunk, Document, Evidence, QAPair, content_hash
 from ingest.qa.checks import check
 from ingest.qa.dedupe import Deduper
 from ingest.qa.drafts import Draft, Drafted, Rejection
-from ingest.qa.reader import Reader, asked_of, round_trip
+from ingest.qa.reader import Reader, refuse_unread
 
 Verified = tuple[list[QAPair], list[Rejection]]
 """Of one chunk: the pairs that hold, and what was refused."""
@@ -58,7 +58,7 @@ class Verifier:
             for draft in drafts:
                 reason, evidence = check(draft, chunk, languages.get(chunk.id, ""), self._others(draft, chunk))
                 if reason:
-                    refused[n].append(_refused(draft, reason))
+                    refused[n].append(draft.refused(reason))
                 else:
                     holding.append((n, draft, evidence))
         chunks = [chunk for chunk, _ in drafted]
@@ -68,7 +68,7 @@ class Verifier:
         kept: list[list[QAPair]] = [[] for _ in drafted]
         for (n, draft, _), pair, reason in zip(holding, made, self.deduper.refuse(made), strict=True):
             if reason:
-                refused[n].append(_refused(draft, reason))
+                refused[n].append(draft.refused(reason))
             else:
                 kept[n].append(pair)
         return list(zip(kept, refused, strict=True))
@@ -82,23 +82,17 @@ class Verifier:
         self, reader: Reader, holding: list[_Holding], chunks: Sequence[Chunk], refused: list[list[Rejection]]
     ) -> list[_Holding]:
         """The drafts whose answer the reader finds too, with its agreement as their score."""
-        titles = [self.documents[chunk.document].title for chunk in chunks]
         asked = [
-            asked_of(draft.question, self._read_for(draft, evidence, chunks[n]), titles[n])
+            (draft, self._read_for(draft, evidence, chunks[n]), self.documents[chunks[n].document].title)
             for n, draft, evidence in holding
         ]
-        found = round_trip(
-            reader, asked, [draft.answer for _, draft, _ in holding], threshold=self.settings.round_trip,
-            dependency=self.settings.dependency, embedder=self.embedder,
-        )  # fmt: skip
+        found = refuse_unread(reader, asked, self.settings, self.embedder)
         left: list[_Holding] = []
-        for (n, draft, evidence), trip in zip(holding, found, strict=True):
-            if trip.reason:
-                refused[n].append(_refused(draft, trip.reason))
-                continue
-            scores = {"round_trip": trip.score, "without_passage": trip.alone}
-            told = {name: round(value, 4) for name, value in scores.items() if value is not None}
-            left.append((n, replace(draft, scores={**draft.scores, **told}), evidence))
+        for (n, draft, evidence), (reason, scores) in zip(holding, found, strict=True):
+            if reason:
+                refused[n].append(draft.refused(reason))
+            else:
+                left.append((n, replace(draft, scores={**draft.scores, **scores}), evidence))
         return left
 
     def _read_for(self, draft: Draft, evidence: tuple[Evidence, ...], chunk: Chunk) -> list[Chunk]:
@@ -113,7 +107,3 @@ def _touches(chunk: Chunk, evidence: Evidence) -> bool:
     return chunk.document == evidence.document and any(
         a.page == b.page and a.start < b.end and b.start < a.end for a in chunk.spans for b in evidence.spans
     )
-
-
-def _refused(draft: Draft, reason: str) -> Rejection:
-    return Rejection(reason, f"{draft.question} | {draft.answer}")

@@ -174,7 +174,7 @@ def test_drafts_are_refused_with_a_reason_and_scored():
         Draft(WHEN.question, "2004", TEXT, "date"),
         Draft("Who was the mayor?", "", "", "unanswerable", answerable=False),
     ]
-    given = [(draft, chunk, "Celle bridge") for draft in drafts]
+    given = [(draft, [chunk], "Celle bridge") for draft in drafts]
     reader = Reader(Calls(scripted("3 May 1931", "1931")))
     assert refuse_unread(reader, given, Questions()) == [
         ("", {"round_trip": 1.0, "closed_book": 0.5}),
