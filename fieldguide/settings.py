@@ -229,24 +229,78 @@ class Access(_Section):
     )
 
 
+Method = Literal["lora", "rslora", "dora", "qlora", "pissa", "olora", "corda", "loftq", "kasa"]
+"""How an adapter is trained (``tuning.methods``). The last five rewrite the base weights."""
+
+
 class Tuning(_Section):
     """LoRA on the pairs, in the shape that is served."""
 
+    method: Method = Field("lora", description="kind of adapter; those after qlora rewrite the base and are served apart")
+    start: str = Field(
+        "auto", description='adapter to begin with: a folder, "none", or auto: the shipped reader where it fits the base'
+    )
+    modules: tuple[str, ...] = Field(("all-linear",), description="names of the linear layers that get an adapter")
+    half: bool = Field(False, description="train only half of the layers, drawn by seed (half fine-tuning)")
     rank: int = Field(16, ge=1, le=512, description="rank of the adapter")
     alpha: int = Field(32, ge=1, description="scale of the adapter is alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak; cosine to zero after 4% warm-up")
+    learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak, after 4% warm-up")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
     epochs: float = Field(2.0, gt=0, le=100, description="passes over the training examples")
     batch_size: int = Field(1, ge=1, le=1024, description="contexts, with all their questions, in a step")
     questions_per_context: int = Field(
         8, ge=1, le=64, description="pairs of one chunk that share the passages retrieved for one of them; 1 = none"
     )
-    minutes: float = Field(0.0, ge=0, description="plan the training to end within so many minutes; 0 = no limit")
+    minutes: float = Field(0.0, ge=0, description="end the whole tuning within so many minutes; 0 = no limit")
     max_examples: int = Field(0, ge=0, description="train on at most so many pairs; 0 = all")
+    passages: tuple[int, int] = Field((0, 0), description="fewest and most passages of a context; 0, 0 = as served")
+    retrievers: tuple[Literal["served", "words", "dense", "hybrid"], ...] = Field(
+        ("served",), description="retrievers that find the passages, in turn over the contexts"
+    )
+    orders: tuple[Literal["served", "rank", "ends", "reverse", "random"], ...] = Field(
+        ("served",), description="orders of the passages, in turn over the contexts"
+    )
     closed_book_share: float = Field(0.2, ge=0, le=1, description="share of examples without passages")
-    dev_examples: int = Field(24, ge=0, description="held-out examples for the loss before and after")
+    gold_missing_share: float = Field(
+        0.1, ge=0, le=1, description="share of the others whose passages lack the answer: the target is a refusal"
+    )
+    target: Literal["answer", "marked", "reasoned"] = Field(
+        "answer", description="what is learned: the answer; with its passage's mark; passage and quote, then the answer"
+    )
+    indicator: bool = Field(False, description="mark questions whose answer depends on the passages")
+    instructions: int = Field(1, ge=1, le=4, description="wordings of the instruction that are trained; 1 = as served")
+    own_answers: bool = Field(False, description="train the base model's own answer where it is right (S3FT)")
+    self_guide: int = Field(0, ge=0, description="so many pairs more that the model writes itself (SELF-GUIDE)")
+    rounds: int = Field(0, ge=0, le=5, description="further rounds on variants of what is still wrong (LLM2LLM)")
+    clear: float = Field(0.0, ge=0, lt=1, description="share of pairs to leave out, least confident first (CLEAR)")
+    replay: str = Field("", description="general examples against forgetting: JSON lines with question, answer, context")
+    replay_share: float = Field(0.1, ge=0, lt=1, description="share of the training set that they make, if there are any")
+    general: str = Field("", description="general suite for what is forgotten: JSON lines as above, or a SQuAD file")
+    general_questions: int = Field(40, ge=0, description="at most so many questions of it; 0 = do not ask")
+    strength: float = Field(
+        0.0, ge=0, le=1, description="scale of the adapter when served; 0 = chosen, by domain gain and general loss"
+    )
+    dev_examples: int = Field(24, ge=0, description="held-out examples for loss and answers")
+    checks: int = Field(4, ge=1, le=100, description="how often in a run the held-out examples are looked at")
+    patience: int = Field(2, ge=1, description="stop after so many looks in a row without a better one")
     save_steps: int = Field(20, ge=1, description="a checkpoint every so many steps")
+    tensorboard: bool = Field(False, description="write TensorBoard's event files into the run's folder")
     seed: int = Field(0, ge=0, description="decides order and initial weights")
+
+    @field_validator("passages")
+    @classmethod
+    def _fewest_first(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value != (0, 0) and not 1 <= value[0] <= value[1] <= 100:
+            raise ValueError("must be 0, 0 or fewest <= most, from 1 to 100")
+        return value
+
+    @field_validator("retrievers", "orders", "modules")
+    @classmethod
+    def _one_at_least(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one")
+        return value
 
 
 class Answer(_Section):

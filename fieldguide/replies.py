@@ -1,0 +1,67 @@
+"""What a generator is taught to reply, and how a reply is read: answer, passage mark, quote, refusal.
+
+One writer for training (``target``) and one reader for serving and evaluation (``read_reply``). The reader takes
+every style, so nobody has to know in which one an adapter was trained. Pure; knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Style = Literal["answer", "marked", "reasoned"]
+"""The answer alone; with the mark of its passage behind it; or, before it, which passage matters and what it says
+(the intermediate reasoning of arXiv 2410.05983, section 5)."""
+
+REFUSAL = "not in the documents"
+"""What the generator replies, word for word, where the passages do not hold the answer."""
+
+_REASONED = re.compile(r"^\s*\[(\d{1,3})\] says: [\"“](.*?)[\"”]\s*(?:\n|$)\s*(?:Answer:)?\s*(.*)$", re.DOTALL)
+_LEAD = re.compile(r"^\s*Answer:\s*", re.IGNORECASE)
+_MARK = re.compile(r"\s*\[(\d{1,3})\]")
+_NO_WORDS = re.compile(r"[^a-z ]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply read: ``answer`` without marks, "" if it refuses; ``marks`` are numbers of passages, from 1, as the
+    model wrote them (nobody has checked them); ``quote`` is what it says that the passage says."""
+
+    answer: str
+    refused: bool
+    marks: tuple[int, ...] = ()
+    quote: str = ""
+
+
+def target(style: Style, answer: str, passage: int | None, quote: str) -> str:
+    """What to reply with ``answer`` ("" = refuse), found in passage number ``passage`` (from 1; None: without
+    passages) in the sentence ``quote``."""
+    if not answer:
+        return REFUSAL
+    if passage is None or style == "answer":
+        return answer
+    if style == "marked":
+        return f"{answer} [{passage}]"
+    return f"[{passage}] says: “{' '.join(quote.split())}”\nAnswer: {answer}"
+
+
+def read_reply(text: str) -> Reply:
+    """The reply in any style; a reply that was cut off within its quote has no answer and is no refusal."""
+    quote, marks = "", []
+    found = _REASONED.match(text)
+    if found is not None:
+        marks.append(int(found[1]))
+        quote, text = found[2], found[3]
+    elif re.match(r"^\s*\[\d{1,3}\] says: [\"“]", text):
+        return Reply("", False, (int(re.findall(r"\d+", text)[0]),), "")
+    text = _LEAD.sub("", text)
+    marks += [int(number) for number in _MARK.findall(text)]
+    answer = " ".join(_MARK.sub("", text).split())
+    refused = is_refusal(answer)
+    return Reply("" if refused else answer, refused, tuple(dict.fromkeys(marks)), quote)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the text says no more than that the documents do not hold the answer."""
+    return " ".join(_NO_WORDS.sub("", text.lower()).split()) == REFUSAL
