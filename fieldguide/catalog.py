@@ -21,6 +21,8 @@ from fieldguide.schema import open_database, put
 from fieldguide.types import Chunk, Document, Page, QAPair
 
 _BATCH = 500  # SQLite takes at most some thousand values in one statement
+_BEFORE = "in use before: "  # with a kind: the key of the ids that were, oldest first
+_REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,21 +474,51 @@ class Catalog:
         """Record an index version or adapter; with ``activate`` it becomes the one in use, in the same transaction."""
         with self._engine.begin() as c:
             if activate:
-                c.execute(update(schema.artefacts).where(schema.artefacts.c.kind == kind).values(active=False))
+                _switch(c, kind, id)
             row = {"kind": kind, "id": id, "created": datetime.now(UTC).isoformat(timespec="seconds")}
             put(c, schema.artefacts, row | {"active": activate, "manifest": json.dumps(manifest)})
 
     def activate(self, artefacts: Iterable[tuple[str, str]]) -> None:
         """These (kind, id) are the ones in use from now on, each of its kind, in one transaction."""
-        a = schema.artefacts.c
         with self._engine.begin() as c:
             for kind, name in artefacts:
-                c.execute(update(schema.artefacts).where(a.kind == kind).values(active=a.id == name))
+                _switch(c, kind, name)
 
     def deactivate(self, kind: str) -> None:
         """None of this kind is in use any more."""
         with self._engine.begin() as c:
-            c.execute(update(schema.artefacts).where(schema.artefacts.c.kind == kind).values(active=False))
+            _switch(c, kind, None)
+
+    def used_before(self, kind: str) -> list[str]:
+        """Ids of those in use before the one that is now, last first; those that were removed are left out."""
+        with self._engine.connect() as c:
+            rows = c.execute(select(schema.artefacts.c.id, schema.artefacts.c.active).where(_is(kind))).all()
+            history = _history(c, kind)
+        there = {row.id for row in rows}
+        now = next((row.id for row in rows if row.active), None)
+        found: list[str] = []
+        for name in reversed(history):
+            if name in there and name != (found[-1] if found else now):
+                found.append(name)
+        return found
+
+    def step_back(self, kind: str) -> str | None:
+        """Put in use what was before, so that a further step goes back further; its id, None where there is none."""
+        before = next(iter(self.used_before(kind)), None)
+        if before is not None:
+            with self._engine.begin() as c:
+                history = _history(c, kind)
+                left = history[: len(history) - 1 - history[::-1].index(before)]
+                c.execute(update(schema.artefacts).where(_is(kind)).values(active=schema.artefacts.c.id == before))
+                put(c, schema.info, {"key": _BEFORE + kind, "value": json.dumps(left)})
+        return before
+
+    def remove_artefact(self, kind: str, id: str) -> None:
+        """Forget an artefact and that it was ever in use; if it is in use, none is afterwards. Its files stay."""
+        with self._engine.begin() as c:
+            c.execute(delete(schema.artefacts).where(_is(kind), schema.artefacts.c.id == id))
+            left = [name for name in _history(c, kind) if name != id]
+            put(c, schema.info, {"key": _BEFORE + kind, "value": json.dumps(left)})
 
     def artefacts(self, kind: str) -> list[Artefact]:
         """Oldest first."""
@@ -495,7 +527,9 @@ class Catalog:
             return [Artefact(r.kind, r.id, r.created, r.active, json.loads(r.manifest)) for r in c.execute(query)]
 
     def active(self, kind: str) -> Artefact | None:
-        return next((a for a in self.artefacts(kind) if a.active), None)
+        with self._engine.connect() as c:
+            r = c.execute(select(schema.artefacts).where(_is(kind), schema.artefacts.c.active)).first()
+        return None if r is None else Artefact(r.kind, r.id, r.created, r.active, json.loads(r.manifest))
 
     # -- answers and rates
 
@@ -523,6 +557,26 @@ class Catalog:
         tables = {"documents": schema.documents, "pages": schema.pages, "chunks": schema.chunks, "pairs": schema.pairs}
         with self._engine.connect() as c:
             return {name: c.execute(select(func.count()).select_from(t)).scalar_one() for name, t in tables.items()}
+
+
+def _is(kind: str) -> ColumnElement[bool]:
+    return schema.artefacts.c.kind == kind
+
+
+def _history(c: Connection, kind: str) -> list[str]:
+    """Ids that were in use and then another instead, oldest first."""
+    stored = c.execute(select(schema.info.c.value).where(schema.info.c.key == _BEFORE + kind)).scalar()
+    return list(json.loads(stored)) if stored else []
+
+
+def _switch(c: Connection, kind: str, id: str | None) -> None:
+    """Put one of a kind in use, or none, and remember which one was before."""
+    a = schema.artefacts.c
+    before = c.execute(select(a.id).where(_is(kind), a.active)).scalar()
+    if before is not None and before != id:
+        history = [*_history(c, kind), before][-_REMEMBERED:]
+        put(c, schema.info, {"key": _BEFORE + kind, "value": json.dumps(history)})
+    c.execute(update(schema.artefacts).where(_is(kind)).values(active=a.id == id if id is not None else False))
 
 
 def _touches(spans: list[list[int]], pages: Sequence[tuple[int, int]]) -> bool:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fieldguide.cli.registry import moved
 from fieldguide.cli.session import Session, print_json, quieten
 from fieldguide.cli.shelving import TUNED
 
@@ -62,8 +63,8 @@ def status(s: Session) -> dict[str, Any]:
     if adapter is not None:
         if not (s.workspace.adapters_folder / adapter.id).exists():
             stale.append("The files of the adapter in use are missing: run `fieldguide tune`.")
-        if index is not None and adapter.manifest["index"] != index_id:
-            stale.append("The adapter was tuned on another index: run `fieldguide tune`.")
+        said = moved(s, adapter.manifest, None).sentence(adapter.id)
+        stale += [f"{said[:-1]}: run `fieldguide tune`."] if said else []
     stale += _tuned_on_what_is_gone(s)
     embedder, cross_encoder = s.tuned_embedder, s.catalog.active("cross-encoder")
     stale += _without_files(s)
@@ -119,7 +120,7 @@ def _tuned_on_what_is_gone(s: Session) -> list[str]:
     here = {document.id for document in s.catalog.documents()}
     found = []
     for kind, command in TUNED.items():
-        active = s.catalog.active(kind)
+        active = s.catalog.active(kind) if kind != "adapter" else None  # see ``Drift``
         trained = set(active.manifest["documents"]) if active is not None else set()
         gone = len(trained - here)
         if gone:

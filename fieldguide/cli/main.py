@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fieldguide import __version__
+from fieldguide.cli.adapters import adapters_app
 from fieldguide.cli.options import HERE, After, Json, Root, User, Where
 from fieldguide.cli.qa import qa_app
 
@@ -180,6 +181,9 @@ def tune(
             s.emit(retriever_tuning.tune_reranker(s, minutes=minutes or 0.0))
         else:
             s.emit(verbs.tune(s))
+
+
+app.add_typer(adapters_app, name="adapters")
 
 
 @app.command()

@@ -98,17 +98,12 @@ def load_adapter(s: Session, *, base: bool, needed: bool = False) -> str | None:
 
 
 def adapter_notes(s: Session, recipe: str | None) -> list[str]:
-    """What has moved since the adapter in use was tuned."""
-    from fieldguide.prompts import answer_prompt_hash
+    """What has moved since the adapter in use was tuned, and how much of what it learned is true no longer."""
+    from fieldguide.cli.registry import moved
 
     active = s.catalog.active("adapter")
-    notes = []
-    if active is not None:
-        if recipe is not None and active.manifest["retriever"] != recipe:
-            notes.append("The index or the retrieval settings have changed since the adapter was tuned; tune again.")
-        if active.manifest["prompt"] != answer_prompt_hash():
-            notes.append("The prompt has changed since the adapter was tuned; tune again.")
-    return notes
+    said = "" if active is None else moved(s, active.manifest, recipe).sentence(active.id)
+    return [f"{said} Tune again with `fieldguide tune`."] if said else []
 
 
 def ask(
