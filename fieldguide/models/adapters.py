@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -22,8 +22,9 @@ _KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
 _REWRITES_BASE = ("kasa_config", "corda_config", "lora_ga_config", "loftq_config", "layer_replication", "arrow_config")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The adapter's configuration. Raises ModelError if it is missing, pickled, or rewrites its base."""
+def read_config(folder: Path, *, rewriting: bool = False) -> dict[str, Any]:
+    """The adapter's configuration. Raises ModelError if it is missing, pickled, or (but with ``rewriting``) rewrites
+    its base."""
     if not (folder / WEIGHTS).is_file():
         pickled = (folder / "adapter_model.bin").exists()
         why = "it has pickled weights only, which are refused" if pickled else f"{WEIGHTS} is missing"
@@ -35,18 +36,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     kind = config.get("peft_type")
     if kind != "LORA":
         raise ModelError(f"The adapter in {folder} is of the kind {kind}; only LORA adapters are switched on and off.")
+    what = rewrites(config)
+    if what and not rewriting:
+        raise ModelError(
+            f"The adapter in {folder} rewrites its base model ({', '.join(what)}), so that switching it off would not "
+            "give the base back: serve it in a process of its own, or merge it into a model of its own."
+        )
+    return config
+
+
+def rewrites(config: Mapping[str, Any]) -> list[str]:
+    """The settings by which an adapter with this configuration rewrites its base; none for one that only adds."""
     start = config.get("init_lora_weights", True)
     what = [name for name in _REWRITES_BASE if config.get(name)]
     if start not in _KEEPS_BASE:
         what.append(f"init_lora_weights={start!r}")
     if config.get("bias", "none") != "none":
         what.append(f"bias={config['bias']!r}")
-    if what:
-        raise ModelError(
-            f"The adapter in {folder} rewrites its base model ({', '.join(what)}), so that switching it off would not "
-            "give the base back: merge it into a model of its own instead."
-        )
-    return config
+    return what
 
 
 def check_manifest(folder: Path, base: str) -> None:
