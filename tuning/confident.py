@@ -49,7 +49,9 @@ def most_confident(
     scored = list(pairs)
     for start in range(0, len(told), _BATCH):
         part = told[start : start + _BATCH]
-        asked = [asked_of(pairs[n].question, [chunks[pairs[n].chunk]], documents[pairs[n].document].title) for n in part]
+        asked = [
+            asked_of(pairs[n].question, [chunks[pairs[n].chunk]], documents[pairs[n].document].title) for n in part
+        ]
         found = judge.scores(asked, [pairs[n].answer for n in part])
         for n, score in zip(part, found, strict=True):
             scored[n] = replace(pairs[n], scores={**pairs[n].scores, SCORE: round(score, 4)})

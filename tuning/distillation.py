@@ -26,21 +26,23 @@ def answer_likelihoods(
     prompts: Sequence[Prompt],
     answers: Sequence[str],
     progress: Progress | None = None,
+    adapter: str | None = None,
 ) -> list[float]:
-    """Mean log-likelihood of each answer's tokens (with the end of the turn) after its prompt, at most 0, by the base
-    model: adapters are off between calls of ``generate``. -inf where prompt and answer do not fit the model's window.
+    """Mean log-likelihood of each answer's tokens (with the end of the turn) after its prompt, at most 0.
+
+    By the base model, or with the adapter of this id (see ``load_adapter``) on. -inf where prompt and answer do not
+    fit the model's window. Raises ModelError for an unknown adapter.
     """
     import torch
 
-    model: Any = generator.model
     rows = [
         (generator.render(prompt), generator.completion_ids(answer))
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
     found = [-np.inf] * len(rows)
     fitting = [n for n, (prompt, answer) in enumerate(rows) if len(prompt) + len(answer) <= generator.context_tokens]
-    model.eval()
-    with torch.inference_mode():
+    with generator.using(adapter) as model, torch.inference_mode():
+        model.eval()
         for group in batches([sum(map(len, rows[n])) for n in fitting], _BATCH_TOKENS):
             part = [fitting[n] for n in group]
             for n, value in zip(part, _mean_log_likelihoods(model, [rows[n] for n in part], generator.device)):

@@ -1,6 +1,6 @@
 """Several wordings of the instruction in training, so that what is learned does not hang on the words of one.
 
-The wordings are the prompt files answer_system (the one that serves) and answer_system_2 … 4, which say the same.
+The wordings of the two instructions that serve (with passages, and without) are prompt files that say the same.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ from fieldguide.models.base import Message, Prompt
 from fieldguide.prompts import load
 from tuning.examples import Example
 
-WORDINGS = ("answer_system", "answer_system_2", "answer_system_3", "answer_system_4")
-"""Prompt files, the one that serves first."""
+WORDINGS = 4
+SERVED = ("answer_system", "answer_system_closed")
+"""Prompt files that serve; wording n of each, from 2, is the file with "_n" at its end."""
 
 
 def instructed(prompt: Prompt, wording: int) -> Prompt:
-    """The prompt with its instruction in the ``wording`` of that number (from 1); as it is where it has none.
+    """The prompt with its instruction in the ``wording`` of that number (from 1, which serves); as it is where it has
+    none.
 
     Raises ValueError for a number of which there is no wording.
     """
-    if not 1 <= wording <= len(WORDINGS):
-        raise ValueError(f"wordings count from 1 to {len(WORDINGS)}, there is none with the number {wording}")
-    served = Message("system", load(WORDINGS[0]))
-    other = Message("system", load(WORDINGS[wording - 1]))
-    return tuple(other if message == served else message for message in prompt)
+    if not 1 <= wording <= WORDINGS:
+        raise ValueError(f"wordings count from 1 to {WORDINGS}, there is none with the number {wording}")
+    if wording == 1:
+        return prompt
+    others = {load(name): load(f"{name}_{wording}") for name in SERVED}
+    return tuple(
+        Message("system", others.get(message.content, message.content)) if message.role == "system" else message
+        for message in prompt
+    )
 
 
 def varied(examples: Sequence[Example], wordings: int, seed: int) -> list[Example]:
@@ -38,6 +44,4 @@ def varied(examples: Sequence[Example], wordings: int, seed: int) -> list[Exampl
     groups = sorted({example.group for example in examples if instructed(example.prompt, 2) != example.prompt})
     random.Random(f"instructions {seed}").shuffle(groups)
     chosen = {group: place % wordings + 1 for place, group in enumerate(groups)}
-    return [
-        replace(example, prompt=instructed(example.prompt, chosen.get(example.group, 1))) for example in examples
-    ]
+    return [replace(example, prompt=instructed(example.prompt, chosen.get(example.group, 1))) for example in examples]

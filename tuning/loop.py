@@ -17,6 +17,7 @@ from fieldguide.files import write_json
 from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
+from tuning.fast import speed_up
 from tuning.tokenise import IGNORED, Sequences, collate
 
 _PROBES = 2
@@ -80,7 +81,7 @@ class Loop:
         progress: Progress,
         stopped: Callable[[], bool],
     ) -> None:
-        self._base = model
+        self._base, self._fast = training_copy(model)
         self._tokenizer = tokenizer
         self._settings = settings
         self._run = run
@@ -100,6 +101,7 @@ class Loop:
         caching = self._base.config.use_cache  # the trainer turns it off, and answering without it is slow
         forward = {name: value for name, value in vars(self._base).items() if name == "forward"}
         trainer = self._trainer(train, dev, full if plan is None else plan.steps)
+        undo = speed_up(trainer.model) if self._fast else None
         try:
             if plan is None:
                 checkpoint = None
@@ -114,6 +116,8 @@ class Loop:
                 write_json(self._run / "plan.json", asdict(plan))
             return self._train(trainer, plan, checkpoint, train, dev, started)
         finally:
+            if undo is not None:
+                undo()
             trainer.model.unload()
             self._base.config.use_cache = caching
             vars(self._base).pop("forward", None)  # trl's, which would be wrapped once more by the next run
@@ -157,7 +161,7 @@ class Loop:
             output_dir=str(self._run), max_steps=steps, per_device_train_batch_size=settings.batch_size,
             per_device_eval_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
             lr_scheduler_type="cosine", warmup_steps=0.04, weight_decay=0.0, seed=settings.seed,
-            data_seed=settings.seed, use_cpu=not gpu, bf16=gpu or bfloat16_on_cpu(), gradient_checkpointing=gpu,
+            data_seed=settings.seed, use_cpu=not gpu, bf16=gpu, gradient_checkpointing=gpu,
             max_length=None, packing=False, remove_unused_columns=False, logging_steps=1,
             save_strategy="steps", save_steps=settings.save_steps, save_total_limit=2, report_to=[],
             disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True}, dataloader_pin_memory=gpu,
@@ -202,6 +206,19 @@ class Loop:
         lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
         mean = sum(lengths) / len(lengths)
         return seconds / max(tokens, 1) * mean * self._settings.batch_size
+
+
+def training_copy(model: Any) -> tuple[Any, bool]:
+    """The model to train adapters on, and whether it is one that ``tuning.fast`` may change: on a CPU a copy, in
+    bfloat16 where the processor has it; on a GPU the model itself."""
+    from copy import deepcopy
+
+    import torch
+
+    if next(model.parameters()).device.type != "cpu":
+        return model, False
+    copy = deepcopy(model)
+    return (copy.to(torch.bfloat16) if bfloat16_on_cpu() else copy), True
 
 
 def answer_loss(model: Any, inputs: dict[str, Any], items: Any = None) -> Any:

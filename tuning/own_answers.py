@@ -55,8 +55,8 @@ def is_right(said: str, gold: str, question: str = "", *, f1: float = F1, extra_
     longer = containment(said, gold) == 1.0 and words - wanted <= extra_words
     if not longer and token_f1(said, gold) < f1:
         return False
-    said_words, gold_words = set(align.tokens(said)), set(align.tokens(gold))
-    return kept_words(gold) <= said_words and kept_words(said) <= gold_words | set(align.tokens(question))
+    may_have = {*align.tokens(gold), *align.tokens(question), *(["not"] if normalise_answer(gold) == "no" else [])}
+    return kept_words(gold) <= set(align.tokens(said)) and kept_words(said) <= may_have
 
 
 def own_answers(
@@ -101,9 +101,7 @@ def answered(
     for start in range(0, len(room), _BATCH):
         part = room[start : start + _BATCH]
         prompts = [examples[n].prompt for n in part]
-        yield from zip(
-            part, generator.generate(prompts, max_new_tokens=max_new_tokens, adapter=adapter), strict=True
-        )
+        yield from zip(part, generator.generate(prompts, max_new_tokens=max_new_tokens, adapter=adapter), strict=True)
         progress.advance(len(part))
 
 

@@ -7,56 +7,27 @@ by the project's own loop; a passage's tasks share one row (``tuning.tokenise``)
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldguide import __version__, align
 from fieldguide.errors import FieldguideError
-from fieldguide.files import file_hash, folder_atomically, write_json
-from fieldguide.models.adapters import CONFIG, WEIGHTS, base_hash
+from fieldguide.files import file_hash
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import NOT_THERE, question_adapter_hash, read_prompt, write_prompt
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress, content_hash
 from tuning.examples import Example, set_hash
+from tuning.human_pairs import HumanPair, base_hashes, package, read_human_pairs, title_of
 from tuning.loop import Loop
 from tuning.tokenise import tokenise
 
 _LONGEST_ANSWER, _LONGEST_QUESTION, _SHORTEST_QUESTION = 14, 24, 4
 _PRONOUN = re.compile(r"^\W*\w+(?: \w+)? (?:he|she|it|they|this|that|these|those)\b", re.IGNORECASE)
 _ABOUT_TEXT = re.compile(r"\b(?:story|section|passage|text|paragraph|beginning|sentence)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class HumanPair:
-    """A person's question about a passage (``section`` of ``story``), and the answer."""
-
-    story: str
-    section: str
-    question: str
-    answer: str
-
-
-def read_human_pairs(path: Path) -> list[HumanPair]:
-    """Pairs of a JSON-lines file with story, section, question, answer (the layout of FairytaleQA).
-
-    Raises FieldguideError for a file that is missing or has another layout.
-    """
-    try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-        return [HumanPair(*(str(row[name]) for name in ("story", "section", "question", "answer"))) for row in rows]
-    except OSError as error:
-        raise FieldguideError(f"{path} cannot be read ({error.strerror}): name the file with the pairs.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FieldguideError(
-            f"{path} is not JSON lines with story, section, question and answer ({error!r})."
-        ) from None
 
 
 def source_sentence(pair: HumanPair) -> str | None:
@@ -96,7 +67,7 @@ def build_tasks(pairs: Sequence[HumanPair], seed: int) -> list[Example]:
     draw.shuffle(order)
     examples: list[Example] = []
     for group, (story, section) in enumerate(order):
-        title, text = _title(story), _plain(section)
+        title, text = title_of(story), _plain(section)
         for number, (pair, sentence) in enumerate(by_section[story, section]):
             answer = pair.answer.strip().rstrip(".")
             name = f"{group}.{number}"
@@ -112,10 +83,6 @@ def build_tasks(pairs: Sequence[HumanPair], seed: int) -> list[Example]:
 def _foreign(of_story: Iterable[HumanPair], section: str, draw: random.Random) -> HumanPair | None:
     others = [p for p in of_story if p.section != section and not align.find_exact(p.answer.rstrip("."), section)]
     return draw.choice(others) if others else None
-
-
-def _title(story: str) -> str:
-    return " ".join(story.replace("-", " ").split()).capitalize()
 
 
 def _plain(section: str) -> str:
@@ -145,43 +112,22 @@ def train_question_adapter(
     if not train:
         raise FieldguideError(f"{data / 'train.jsonl'} has no pair whose answer stands word for word in its section.")
     sets = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
-    hashes = _base_hashes(base)
+    hashes = base_hashes(base)
     base.unload_adapters()
     key = content_hash(set_hash(train), set_hash(dev), *hashes.values(), settings.model_dump_json())
     loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
     result = loop.run(sets[0], sets[1], key)
     manifest: dict[str, Any] = {
-        "kind": "question adapter", "base": base.id, "base_hash": hashes, "command": command,
+        "kind": "question adapter", "base": base.id, "command": command,
         "data": {name: file_hash(data / name) for name in ("train.jsonl", "val.jsonl")},
         "prompts": question_adapter_hash(), "examples": len(train), "passages": len(sets[0]),
         "settings": settings.model_dump(mode="json"), "dev_examples": len(dev), "dev_loss_base": result.dev_before,
         "dev_loss_tuned": result.dev_after, "steps": result.steps, "tokens": result.tokens,
         "seconds": round(result.seconds), "version": __version__,
     }  # fmt: skip
-    _package(loop.adapter_folder, out, manifest)
+    package(loop.adapter_folder, out, manifest, base)
     return manifest
-
-
-def _base_hashes(base: TransformersGenerator) -> dict[str, str]:
-    """The hash of the base weights as they are loaded, and as they are where they are loaded in bfloat16."""
-    import torch
-
-    copy = deepcopy(base.model).to(torch.bfloat16)
-    return {str(base.dtype).removeprefix("torch."): base.base_hash(), "bfloat16": base_hash(copy)}
 
 
 def _first_groups(examples: list[Example], groups: int) -> list[Example]:
     return [example for example in examples if not groups or example.group < groups]
-
-
-def _package(trained: Path, out: Path, manifest: dict[str, Any]) -> None:
-    """The adapter's weights in bfloat16, half the size, with configuration and manifest."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    weights = {name: w.to(torch.bfloat16).contiguous() for name, w in load_file(trained / WEIGHTS).items()}
-    with folder_atomically(out) as part:
-        save_file(weights, part / WEIGHTS, metadata={"format": "pt"})
-        config = json.loads((trained / CONFIG).read_text("utf-8"))
-        write_json(part / CONFIG, config | {"base_model_name_or_path": manifest["base"].partition(":")[0]})
-        write_json(part / "manifest.json", {"sha256": file_hash(part / WEIGHTS), **manifest})

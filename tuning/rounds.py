@@ -63,8 +63,8 @@ def variants(
 
     None is a wording of ``pairs`` or ``known``: pass all pairs of the catalogue there, since "facts seen" are *tested*
     in other words, which the same rules write. Pairs that neither the rules nor ``writer`` (a generator that follows
-    prompts; None: rules alone) can reword, and those that lean on another question, get none. With another seed other
-    wordings are found.
+    prompts; None: rules alone) can reword, and those that lean on another question, get none. For other wordings in a
+    further round, pass the variants of the rounds before with ``known``.
     """
     missed = {example.pair for example in wrong}
     taken = {wording(pair) for pair in (*pairs, *known)}

@@ -40,9 +40,9 @@ def answer_prompt(question: str, context: Context | None) -> Prompt:
     """The prompt for an answer, with passages or (None) without: the same in tuning, serving and evaluation."""
     if context is None:
         user = fill("answer_closed_book", question=question)
-    else:
-        passages = "\n\n".join(passage_text(n, p.chunk) for n, p in enumerate(context.passages, 1))
-        user = fill("answer_with_passages", passages=passages, question=question)
+        return (Message("system", load("answer_system_closed")), Message("user", user))
+    passages = "\n\n".join(passage_text(n, p.chunk) for n, p in enumerate(context.passages, 1))
+    user = fill("answer_with_passages", passages=passages, question=question)
     return (Message("system", load("answer_system")), Message("user", user))
 
 

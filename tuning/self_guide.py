@@ -1,0 +1,271 @@
+"""Pairs that the model to be tuned writes itself, without any teacher: SELF-GUIDE (Zhao et al. 2024, arXiv 2407.12874).
+
+The student is shown a few pairs and writes inputs (here a question for a sentence of a chunk), then the outputs (here the
+answer in the prompt that will be served, from the passages that retrieval finds). Noise is filtered out by the checks
+that every pair has to pass (``ingest.qa.checks``), and by length: within two standard deviations of the pairs that
+are there. An answer has to stand in the chunk of which the question was asked, so a pair holds only if retrieval and
+model together lead from the question back to its text.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, pstdev
+
+from fieldguide.models.base import Generation, Generator, Message, Prompt
+from fieldguide.prompts import answer_prompt, fill, load
+from fieldguide.replies import read_reply
+from fieldguide.types import Chunk, Progress, QAPair, Retriever
+from ingest.qa.adapter_source import Sentence, choose_sentences, question_kind, read_sentences
+from ingest.qa.checks import check, malformed_question
+from ingest.qa.drafts import Draft
+from ingest.qa.names import place_in
+from ingest.qa.same import shared_facts, wording
+from ingest.qa.self_contained import not_self_contained
+from ingest.qa.verify import pair_of
+
+ORIGIN = "self-guide"
+"""The origin of pairs that were made here. They are for training alone and are in no catalogue."""
+
+CUT_OFF, TOO_LONG, REFUSED, QUESTION_LENGTH, ANSWER_LENGTH, ASKED, KEPT_FOR_TESTS = (
+    "reply cut off",
+    "prompt too long for the model",
+    "the model finds no answer",
+    "question of unusual length",
+    "answer of unusual length",
+    "asked already",
+    "fact of a dev or test pair",
+)
+"""Why something was not used, beside the reasons of ``ingest.qa.checks``."""
+
+TEMPERATURE = 0.7
+SHOWN = 3
+"""Pairs that are shown to the student before it writes a question."""
+
+_SENTENCES = 4
+_BATCH = 16
+_QUESTION_TOKENS = 60
+_LONGEST_SHOWN = 45
+_FEWEST_LENGTHS = 5
+_DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Fewest and most words, as floats: the mean of some texts, less and more two standard deviations."""
+
+    low: float = 0.0
+    high: float = float("inf")
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Lengths:
+        """Without bounds where there are fewer than five texts."""
+        if len(texts) < _FEWEST_LENGTHS:
+            return cls()
+        counts = [len(text.split()) for text in texts]
+        spread = _DEVIATIONS * pstdev(counts)
+        return cls(fmean(counts) - spread, fmean(counts) + spread)
+
+    def fit(self, text: str) -> bool:
+        return self.low <= len(text.split()) <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question that was written of a sentence of a chunk."""
+
+    chunk: Chunk
+    sentence: str
+    question: str
+
+
+@dataclass(slots=True)
+class _Made:
+    """What has been made so far, and what it must keep apart from."""
+
+    known: Sequence[QAPair]
+    pairs: list[QAPair] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    wordings: set[str] = field(default_factory=set)
+
+
+def self_guide(
+    chunks: Sequence[Chunk],
+    retriever: Retriever,
+    generator: Generator,
+    wanted: int,
+    seed: int,
+    progress: Progress,
+    *,
+    known: Iterable[QAPair] = (),
+    languages: Mapping[str, str] | None = None,
+    max_new_tokens: int = 48,
+) -> tuple[list[QAPair], Counter[str]]:
+    """At most ``wanted`` pairs about the chunks, and how many drafts fell for which reason.
+
+    ``chunks`` are those of the *training* documents, a document's in order. ``known`` are all pairs of the catalogue:
+    of its train pairs some are shown and the lengths are taken, nothing is asked that is asked there, and no pair is
+    about a fact of a dev or test pair. ``languages`` (ISO 639-1) by chunk id, English where it is not known. Fewer pairs
+    where the text is asked through: one question of each sentence that says enough, four sentences a chunk.
+    """
+    known = list(known)
+    train = [pair for pair in known if pair.split == "train" and pair.answerable and not pair.after]
+    lengths = Lengths.of([p.question for p in train]), Lengths.of([p.answer for p in train])
+    turns = _turns(train, chunks, seed)
+    made = _Made([pair for pair in known if pair.split != "train"])
+    made.wordings.update(map(wording, known))
+    progress.start(ORIGIN, wanted)
+    tasks = _tasks(chunks, seed)
+    for start in range(0, len(tasks), _BATCH):
+        if len(made.pairs) >= wanted:
+            break
+        before = len(made.pairs)
+        asked = _questions(tasks[start : start + _BATCH], turns, generator, seed, lengths[0], languages or {}, made)
+        answers = _answers(asked, retriever, generator, max_new_tokens, made)
+        for one, answer in zip(asked, answers, strict=True):
+            if answer is not None and len(made.pairs) < wanted:
+                _take(one, answer, lengths[1], languages or {}, made)
+        progress.advance(len(made.pairs) - before, f"{sum(made.rejected.values())} rejected")
+    return made.pairs, made.rejected
+
+
+def _tasks(chunks: Sequence[Chunk], seed: int) -> list[tuple[Chunk, Sentence]]:
+    """Sentences worth a question in an order drawn by seed: of every chunk one before a second of any."""
+    found: list[tuple[int, float, int, Chunk, Sentence]] = []
+    draw = random.Random(f"self-guide {seed}")
+    before: Chunk | None = None
+    for chunk in chunks:
+        earlier = before if before is not None and before.document == chunk.document else None
+        sentences = choose_sentences(read_sentences(chunk, earlier)[0], _SENTENCES)
+        draw.shuffle(sentences)
+        found += [(turn, draw.random(), len(found), chunk, one) for turn, one in enumerate(sentences)]
+        before = chunk
+    return [(chunk, sentence) for _, _, _, chunk, sentence in sorted(found, key=lambda task: task[:3])]
+
+
+def _turns(train: Sequence[QAPair], chunks: Sequence[Chunk], seed: int) -> list[tuple[str, Prompt]]:
+    """(document, turns of one worked example) of train pairs whose evidence has a sentence that can be shown."""
+    by_id = {chunk.id: chunk for chunk in chunks}
+    found = []
+    for pair in train:
+        chunk = by_id.get(pair.chunk)
+        if chunk is None or len(pair.evidence) != 1 or (place := place_in(pair.evidence[0], chunk)) is None:
+            continue
+        sentences = [one.text for one in read_sentences(chunk, None)[0]]
+        quote = " ".join(chunk.text[slice(*place)].split())
+        held = next((one for one in sentences if quote in one and len(one.split()) <= _LONGEST_SHOWN), None)
+        if held is not None:
+            turn = (Message("user", _task_text(chunk, held)), Message("assistant", pair.question))
+            found.append((pair.document, turn))
+    random.Random(f"shown {seed}").shuffle(found)
+    return found
+
+
+def _task_text(chunk: Chunk, sentence: str) -> str:
+    return fill("self_guide_write", document=chunk.context or "a document", text=sentence)
+
+
+def write_prompt(chunk: Chunk, sentence: str, turns: Sequence[Prompt]) -> Prompt:
+    """The prompt that asks the student for a question about a sentence, after worked examples."""
+    shown = tuple(message for turn in turns for message in turn)
+    return (Message("system", load("self_guide_system")), *shown, Message("user", _task_text(chunk, sentence)))
+
+
+def _shown(turns: Sequence[tuple[str, Prompt]], number: int) -> list[Prompt]:
+    """The worked examples of the task with this number: in turn over all there are, of different documents first."""
+    order = [turns[(number * SHOWN + n) % len(turns)] for n in range(len(turns))] if turns else []
+    chosen: dict[str, Prompt] = {}
+    for document, turn in order:
+        chosen.setdefault(document, turn)
+    several = [*chosen.values(), *(turn for _, turn in order if turn not in chosen.values())]
+    return several[:SHOWN]
+
+
+def _questions(
+    tasks: Sequence[tuple[Chunk, Sentence]],
+    turns: Sequence[tuple[str, Prompt]],
+    generator: Generator,
+    seed: int,
+    lengths: Lengths,
+    languages: Mapping[str, str],
+    made: _Made,
+) -> list[_Asked]:
+    """The inputs: the questions that pass the checks which need no answer."""
+    prompts = [write_prompt(c, s.text, _shown(turns, len(made.wordings) + n)) for n, (c, s) in enumerate(tasks)]
+    asked = []
+    for place, reply in _generated(prompts, generator, _QUESTION_TOKENS, TEMPERATURE, seed, made.rejected):
+        chunk, sentence = tasks[place]
+        question = " ".join(reply.text.strip().split("\n")[0].split()).strip('"“”')
+        language = languages.get(chunk.id, "en")
+        reason = CUT_OFF if reply.finish == "length" and not question.endswith("?") else ""
+        reason = reason or malformed_question(question, language)
+        reason = reason or not_self_contained(question, language, " ".join((chunk.context, *chunk.heading)))
+        reason = reason or ("" if lengths.fit(question) else QUESTION_LENGTH)
+        key = wording(_bare(question, chunk))
+        if not reason and key in made.wordings:
+            reason = ASKED
+        if reason:
+            made.rejected[reason] += 1
+        else:
+            made.wordings.add(key)
+            asked.append(_Asked(chunk, sentence.text, question))
+    return asked
+
+
+def _answers(
+    asked: Sequence[_Asked], retriever: Retriever, generator: Generator, max_new_tokens: int, made: _Made
+) -> list[str | None]:
+    """The outputs, in the prompt that will be served; None where there is none, which is counted."""
+    contexts = retriever.contexts([one.question for one in asked]) if asked else []
+    prompts = [answer_prompt(one.question, context) for one, context in zip(asked, contexts, strict=True)]
+    answers: list[str | None] = [None] * len(asked)
+    for place, reply in _generated(prompts, generator, max_new_tokens, 0.0, 0, made.rejected):
+        read = read_reply(reply.text)
+        if reply.finish == "length":
+            made.rejected[CUT_OFF] += 1
+        elif read.refused or not read.answer:
+            made.rejected[REFUSED] += 1
+        else:
+            answer = read.answer
+            answers[place] = answer[:-1] if answer.endswith(".") and "." not in answer[:-1] else answer
+    return answers
+
+
+def _generated(
+    prompts: Sequence[Prompt],
+    generator: Generator,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    rejected: Counter[str],
+) -> Iterator[tuple[int, Generation]]:
+    fitting = [
+        n for n, p in enumerate(prompts) if generator.count_tokens(p) + max_new_tokens <= generator.context_tokens
+    ]
+    rejected[TOO_LONG] += len(prompts) - len(fitting)
+    replies = generator.generate(
+        [prompts[n] for n in fitting], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+    )
+    return zip(fitting, replies, strict=True)
+
+
+def _take(asked: _Asked, answer: str, lengths: Lengths, languages: Mapping[str, str], made: _Made) -> None:
+    """Keep the pair if it holds, else count why it does not."""
+    draft = Draft(asked.question, answer, asked.sentence, question_kind(asked.question, answer))
+    reason, evidence = check(draft, asked.chunk, languages.get(asked.chunk.id, "en"))
+    if not reason and not lengths.fit(answer):
+        reason = ANSWER_LENGTH
+    pair = pair_of(draft, evidence, asked.chunk, ORIGIN, {})
+    if not reason and any(0 in two for two in shared_facts([pair, *made.known])):
+        reason = KEPT_FOR_TESTS
+    if reason:
+        made.rejected[reason] += 1
+    else:
+        made.pairs.append(pair)
+
+
+def _bare(question: str, chunk: Chunk) -> QAPair:
+    return QAPair("", question, "", chunk.document, chunk.id, (), "", ORIGIN, "train")
