@@ -89,7 +89,8 @@ def load_generator(
     price_output: float = 0.0,
     say: Callable[[str], None] = _say_nothing,
 ) -> Generator:
-    """A generator: "bundled", a hub name, a folder of safetensors, one .gguf file, or "remote:PROVIDER:MODEL".
+    """A generator: "bundled", a hub name, a folder of safetensors, one .gguf file, "ct2:FOLDER" (a merged model that
+    `fieldguide export` made for a fast CPU), or "remote:PROVIDER:MODEL".
 
     ``dtype`` is "auto" (float32 on a CPU, bfloat16 on CUDA) or torch's name for one; ``batch_tokens`` bounds the
     padded prompt tokens that are worked on at once. Of a remote one, ``url`` is the server's address where it is not
@@ -109,6 +110,13 @@ def load_generator(
         )
     if name == "hashing":
         raise ModelError('"hashing" is an embedder, not a generator; name a model, or "bundled".')
+    if name.startswith("ct2:"):
+        from fieldguide.models.ctranslate2_generator import CTranslate2Generator, find
+
+        path = find(name.removeprefix("ct2:"), folder)
+        return CTranslate2Generator(
+            path, name=f"ct2:{path.name}", device=device, dtype=dtype, batch_tokens=batch_tokens
+        )
     from fieldguide.models.transformers_generator import TransformersGenerator
 
     path, label = _find(name, folder, cache, say, "generator")

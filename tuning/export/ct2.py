@@ -10,6 +10,7 @@ import gc
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from fieldguide.errors import ModelError
@@ -56,7 +57,7 @@ def convert(merged: Path, folder: Path, quantise: str) -> None:
 
 
 @contextlib.contextmanager
-def _frozen() -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+def _frozen() -> Iterator[None]:
     gc.freeze()
     try:
         yield
