@@ -1,7 +1,7 @@
 """Training pairs without the least confident ones: CLEAR's filter (Chen & Mueller 2024, arXiv 2403.12776).
 
-The confidence itself is that of ``ingest.qa.confidence``. There, a threshold is chosen by the dev pairs; here, the share
-that is left out is given, so that runs with and without the filter can be compared at any share.
+The confidence itself is that of ``ingest.qa.confidence``. There, a threshold is chosen by the dev pairs; here, the
+share that is left out is given, so that runs with and without the filter can be compared at any share.
 """
 
 from __future__ import annotations

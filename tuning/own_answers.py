@@ -1,9 +1,9 @@
 """The base model's own answer as the target where it is right: selective self-to-supervised fine-tuning.
 
-S3FT (Gupta et al. 2025, arXiv 2502.08130): the untuned model answers each training prompt; where a judge finds its answer
-equivalent to the gold one, the target is the model's own words, which it does not have to be moved to, else the gold
-answer. Two things differ: the judge is a rule over words (``is_right``), and gold answers are never paraphrased, since
-an answer in the words of its passage can be aligned with it and a paraphrase cannot.
+S3FT (Gupta et al. 2025, arXiv 2502.08130): the untuned model answers each training prompt; where a judge finds its
+answer equivalent to the gold one, the target is the model's own words, which it does not have to be moved to, else the
+gold answer. Two things differ: the judge is a rule over words (``is_right``), and gold answers are never paraphrased,
+since an answer in the words of its passage can be aligned with it and a paraphrase cannot.
 """
 
 from __future__ import annotations

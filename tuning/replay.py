@@ -28,7 +28,7 @@ _MOST_FAULTS = 5
 
 @dataclass(frozen=True, slots=True)
 class GeneralItem:
-    """A question of no particular domain, the answers that are right (one at least), and what to read ("" = nothing)."""
+    """A question of no particular domain, the answers that are right (one or more), what to read ("" = nothing)."""
 
     question: str
     answers: tuple[str, ...]
@@ -90,8 +90,8 @@ def replay_examples(
 
 
 def read_items(path: Path) -> list[GeneralItem]:
-    """The items of a file: lines of JSON with question, answer (a text or a list) and, if you like, context; or one JSON
-    object in SQuAD's format, of which questions without an answer are left out.
+    """The items of a file: lines of JSON with question, answer (a text or a list) and, if you like, context; or one
+    JSON object in SQuAD's format, of which questions without an answer are left out.
 
     Raises FieldguideError if it cannot be read, has faulty lines (the first five are named), or holds no item.
     """
@@ -109,7 +109,8 @@ def read_items(path: Path) -> list[GeneralItem]:
         items = _of_lines(text, path)
     if not items:
         raise FieldguideError(
-            f"There is no question with an answer in {path}: give lines of JSON with question and answer, or a SQuAD file."
+            f"There is no question with an answer in {path}: give lines of JSON with question and answer, or a file in "
+            "SQuAD's format."
         )
     return list(dict.fromkeys(items))
 
@@ -155,7 +156,7 @@ def _of_squad(whole: dict[str, Any], path: Path) -> list[GeneralItem]:
                         items.append(GeneralItem(asked["question"].strip(), right, paragraph["context"].strip()))
     except (KeyError, TypeError, AttributeError) as error:
         raise FieldguideError(
-            f"The general examples in {path} look like SQuAD's and have another form ({type(error).__name__}: {error}): "
+            f"The general examples in {path} are in another form than SQuAD's ({type(error).__name__}: {error}): "
             "give data → paragraphs → context and qas → question and answers → text."
         ) from None
     return items

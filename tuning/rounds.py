@@ -1,10 +1,10 @@
 """Further rounds on what is still answered wrong: LLM2LLM's targeted data (Lee et al. 2024, arXiv 2403.15042).
 
 After a round the tuned model answers its own *training* prompts; of each item that it gets wrong a variant is written,
-and it is trained again with them. In the paper a teacher writes new items like the wrong ones; here a variant asks for the
-same fact in other words, by rule or by a generator that follows prompts, because a new item would need a new fact with
-evidence. ``random_extra`` gives as many variants of items drawn at random: the paper's comparison, without which a gain
-may be that of more data.
+and it is trained again with them. In the paper a teacher writes new items like the wrong ones; here a variant asks for
+the same fact in other words, by rule or by a generator that follows prompts, because a new item would need a new fact
+with evidence. ``random_extra`` gives as many variants of items drawn at random: the paper's comparison, without which a
+gain may be that of more data.
 """
 
 from __future__ import annotations

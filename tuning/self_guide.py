@@ -1,10 +1,10 @@
-"""Pairs that the model to be tuned writes itself, without any teacher: SELF-GUIDE (Zhao et al. 2024, arXiv 2407.12874).
+"""Pairs that the model to be tuned writes itself, without a teacher: SELF-GUIDE (Zhao et al. 2024, arXiv 2407.12874).
 
-The student is shown a few pairs and writes inputs (here a question for a sentence of a chunk), then the outputs (here the
-answer in the prompt that will be served, from the passages that retrieval finds). Noise is filtered out by the checks
-that every pair has to pass (``ingest.qa.checks``), and by length: within two standard deviations of the pairs that
-are there. An answer has to stand in the chunk of which the question was asked, so a pair holds only if retrieval and
-model together lead from the question back to its text.
+The student is shown a few pairs and writes inputs (here a question for a sentence of a chunk), then the outputs (here
+the answer in the prompt that will be served, from the passages that retrieval finds). Noise is filtered out by the
+checks that every pair has to pass (``ingest.qa.checks``), and by length: within two standard deviations of the pairs
+that are there. An answer has to stand in the chunk of which the question was asked, so a pair holds only if retrieval
+and model together lead from the question back to its text.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def self_guide(
 
     ``chunks`` are those of the *training* documents, a document's in order. ``known`` are all pairs of the catalogue:
     of its train pairs some are shown and the lengths are taken, nothing is asked that is asked there, and no pair is
-    about a fact of a dev or test pair. ``languages`` (ISO 639-1) by chunk id, English where it is not known. Fewer pairs
-    where the text is asked through: one question of each sentence that says enough, four sentences a chunk.
+    about a fact of a dev or test pair. ``languages`` (ISO 639-1) by chunk id, English where it is not known. Fewer
+    pairs where the text is asked through: one question of each sentence that says enough, four sentences a chunk.
     """
     known = list(known)
     train = [pair for pair in known if pair.split == "train" and pair.answerable and not pair.after]
@@ -149,7 +149,7 @@ def _tasks(chunks: Sequence[Chunk], seed: int) -> list[tuple[Chunk, Sentence]]:
 def _turns(train: Sequence[QAPair], chunks: Sequence[Chunk], seed: int) -> list[tuple[str, Prompt]]:
     """(document, turns of one worked example) of train pairs whose evidence has a sentence that can be shown."""
     by_id = {chunk.id: chunk for chunk in chunks}
-    found = []
+    found: list[tuple[str, Prompt]] = []
     for pair in train:
         chunk = by_id.get(pair.chunk)
         if chunk is None or len(pair.evidence) != 1 or (place := place_in(pair.evidence[0], chunk)) is None:
