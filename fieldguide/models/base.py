@@ -32,7 +32,7 @@ Prompt = tuple[Message, ...]
 class Generation:
     """What a generator wrote. ``finish`` is "stop" (end token or stop string) or "length".
 
-    ``adapter`` is the hash of the adapter that was active in the weights while generating, None if none was.
+    ``adapter`` is the id of the adapter that was active in the weights while generating, None if none was.
     ``money`` is what it cost at a provider, in the currency of the provider or of the prices in the settings.
     """
 
@@ -100,7 +100,11 @@ class Generator(Protocol):
         ...
 
     def load_adapter(self, folder: Path) -> str:
-        """Load an adapter and return its id: the SHA-256 of its weights. Loading it twice is harmless."""
+        """Load an adapter and return its id. Loading it twice is harmless.
+
+        The id is the SHA-256 of its weights; where its manifest.json says a ``strength`` other than 1, "@" and the
+        strength follow, so that two strengths of the same weights are two adapters.
+        """
         ...
 
     def base_hash(self) -> str:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from fieldguide.errors import IntegrityError, ModelError
 from fieldguide.files import file_hash
 from fieldguide.models import adapters
+from fieldguide.models.adapter_strength import (
+    adapter_id,
+    apply_strength,
+    check_scalable,
+    checked_strength,
+    read_strength,
+    scalings,
+)
 from fieldguide.models.base import Generation, Prompt
 from fieldguide.models.chat import Chat
 from fieldguide.models.decoding import SeededDraw, Stopper, batches, cut_at, decode, draw_seeds
@@ -38,6 +47,7 @@ class TransformersGenerator:
         """Called after each batch with the number of prompts that it finished."""
         self._peft: Any = None
         self._adapters: dict[str, dict[str, Any]] = {}
+        self._scalings: dict[str, dict[str, float]] = {}
         self._lock = threading.RLock()
         self._end_ids = self._configure()
         config = self.model.config.get_text_config()
@@ -69,6 +79,11 @@ class TransformersGenerator:
     def context_tokens(self) -> int:
         return self._context_tokens
 
+    @property
+    def loaded(self) -> frozenset[str]:
+        """Ids of the adapters that are loaded."""
+        return frozenset(self._adapters)
+
     def render(self, prompt: Prompt) -> list[int]:
         """Token ids of the prompt up to where the answer begins; the same for serving and for training."""
         return self.chat.render(prompt)
@@ -98,8 +113,7 @@ class TransformersGenerator:
         """
         if max_new_tokens < 1 or temperature < 0 or not all(stop) or isinstance(stop, str):
             raise ValueError("max_new_tokens must be at least 1, temperature at least 0, stop non-empty strings")
-        if adapter is not None and adapter not in self._adapters:
-            raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
+        self._check_loaded(adapter)
         rows = [self.chat.render(prompt) for prompt in prompts]
         for number, ids in enumerate(rows, 1):
             if len(ids) + max_new_tokens > self._context_tokens:
@@ -109,27 +123,50 @@ class TransformersGenerator:
                 )
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         found: dict[int, Generation] = {}
+        with self.using(adapter):
+            for group in batches([len(ids) for ids in rows], self.batch_tokens):
+                draw = SeededDraw([seeds[i] for i in group], temperature) if temperature > 0 else None
+                made = self._batch([rows[i] for i in group], max_new_tokens, tuple(stop), draw, adapter)
+                found.update(zip(group, made, strict=True))
+                if self.on_batch is not None:
+                    self.on_batch(len(group))
+        return [found[i] for i in range(len(rows))]
+
+    @contextmanager
+    def using(self, adapter: str | None) -> Iterator[Any]:
+        """The model with this adapter on (None: off), for one caller at a time; it is off again afterwards.
+
+        Raises ModelError for an unknown adapter, IntegrityError if another one is on in the weights.
+        """
+        self._check_loaded(adapter)
         with self._lock:
             self._switch(adapter)
             try:
-                for group in batches([len(ids) for ids in rows], self.batch_tokens):
-                    draw = SeededDraw([seeds[i] for i in group], temperature) if temperature > 0 else None
-                    made = self._batch([rows[i] for i in group], max_new_tokens, tuple(stop), draw, adapter)
-                    found.update(zip(group, made, strict=True))
-                    if self.on_batch is not None:
-                        self.on_batch(len(group))
+                self._active(adapter)
+                yield self.model
             finally:
                 self._switch(None)
-        return [found[i] for i in range(len(rows))]
+
+    def _check_loaded(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self._adapters:
+            raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
+
+    def _active(self, wanted: str | None) -> str | None:
+        """The adapter that is on, as read off the weights. Raises IntegrityError unless it is the one wanted, at the
+        strength at which it was loaded."""
+        active = adapters.active_adapter(self.model)
+        if active != wanted or (active is not None and active not in self._adapters):
+            raise IntegrityError(f"The adapter {wanted or 'none'} was asked for and {active or 'none'} is on.")
+        if active is not None and scalings(self.model, active) != self._scalings[active]:
+            raise IntegrityError(f"The adapter {active} is on at another strength than it was loaded with.")
+        return active
 
     def _batch(
         self, rows: list[list[int]], limit: int, stop: tuple[str, ...], draw: SeededDraw | None, wanted: str | None
     ) -> list[Generation]:
         import torch
 
-        active = adapters.active_adapter(self.model)
-        if active != wanted or (active is not None and active not in self._adapters):
-            raise IntegrityError(f"The adapter {wanted or 'none'} was asked for and {active or 'none'} is on.")
+        active = self._active(wanted)
         width = max(len(ids) for ids in rows)
         # Padded on the left and masked by length: the padding token may well be the end token.
         ids = torch.tensor([[self._pad_id] * (width - len(row)) + row for row in rows], device=self.device)
@@ -167,15 +204,19 @@ class TransformersGenerator:
             self._peft.base_model.enable_adapter_layers()
             self._peft.requires_grad_(False)
 
-    def load_adapter(self, folder: Path) -> str:
-        """Load a LoRA adapter (safetensors) and leave it off; returns the SHA-256 of its weights file.
+    def load_adapter(self, folder: Path, strength: float | None = None) -> str:
+        """Load a LoRA adapter (safetensors) and leave it off; returns the SHA-256 of its weights file, with the
+        strength behind it where that is not 1 (None: as the manifest says; see ``adapter_strength``).
 
         Raises ModelError if it is missing, pickled, does not fit the model, was trained on another base (see
-        ``adapters.check_manifest``) or rewrites its base; IntegrityError if loading it changed the base weights.
+        ``adapters.check_manifest``), rewrites its base, or has a strength that is none; IntegrityError if loading it
+        changed the base weights.
         """
         config = adapters.read_config(folder)
         adapters.check_manifest(folder, self._base_at_load)
-        adapter = file_hash(folder / adapters.WEIGHTS)
+        strength = read_strength(folder) if strength is None else checked_strength(strength, str(folder))
+        check_scalable(config, strength, folder)
+        adapter = adapter_id(file_hash(folder / adapters.WEIGHTS), strength)
         with self._lock:
             if adapter in self._adapters:
                 if self._adapters[adapter] != config:
@@ -184,13 +225,14 @@ class TransformersGenerator:
                         f"({adapters.CONFIG}): they cannot both be told apart by their hash."
                     )
                 return adapter
-            self._add(folder, adapter)
+            self._add(folder, adapter, strength)
             self._adapters[adapter] = config
+            self._scalings[adapter] = scalings(self.model, adapter)
             if self.base_hash() != self._base_at_load:
                 raise IntegrityError(f"Loading the adapter in {folder} changed the base weights: load the model anew.")
         return adapter
 
-    def _add(self, folder: Path, adapter: str) -> None:
+    def _add(self, folder: Path, adapter: str, strength: float) -> None:
         from peft import LoraConfig, PeftModel, set_peft_model_state_dict
         from safetensors.torch import load_file
 
@@ -204,9 +246,10 @@ class TransformersGenerator:
                 else:
                     self._peft.add_adapter(adapter, config)
                 result: Any = set_peft_model_state_dict(self._peft, state, adapter_name=adapter)
-            missing = [key for key in result.missing_keys if adapter in key]
+            missing = [key for key in result.missing_keys if adapter in key.split(".")]
             if missing or result.unexpected_keys:
                 raise ValueError(f"its weights do not fit ({[*missing, *result.unexpected_keys][0]})")
+            apply_strength(self.model, adapter, strength)
         except Exception as error:
             self._drop(adapter)
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -214,8 +257,15 @@ class TransformersGenerator:
         self._peft.requires_grad_(False)
         self._switch(None)
 
+    def unload_adapter(self, adapter: str) -> None:
+        """Take one adapter off and free its memory. Raises ModelError if it is not loaded."""
+        self._check_loaded(adapter)
+        with self._lock:
+            del self._adapters[adapter], self._scalings[adapter]
+            self._drop(adapter)
+
     def _drop(self, adapter: str) -> None:
-        """Take a half-loaded adapter out again."""
+        """Take an adapter out that is not, or no longer, among ``_adapters``."""
         if self._peft is None:
             return
         if self._adapters:
@@ -232,6 +282,7 @@ class TransformersGenerator:
                 self.model = self._peft.unload()
             self._peft = None
             self._adapters.clear()
+            self._scalings.clear()
 
     def base_hash(self) -> str:
         """See ``adapters.base_hash``: the same before, with and after adapters, and other for another dtype."""
