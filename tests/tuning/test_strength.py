@@ -200,7 +200,9 @@ def test_weights_that_cannot_be_scaled_are_refused(generator, adapter, tmp_path)
     folder = at(tmp_path / "saved", adapter, 0.5)
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"trainable_token_indices": [1]}))
-    with pytest.raises(ModelError, match="cannot be scaled .trainable_token_indices.: serve it at strength 1, not 0.5"):
+    with pytest.raises(
+        ModelError, match=r"cannot be scaled .trainable_token_indices.: serve it at strength 1, not 0.5"
+    ):
         generator.load_adapter(folder)
     assert generator.loaded == frozenset()
 
@@ -283,5 +285,5 @@ def test_intervals_hold_the_mean_and_draw_clusters_together():
 
 @pytest.mark.parametrize(("values", "clusters"), [([], None), ([math.inf], None), ([1.0, 2.0], ["a"])])
 def test_intervals_of_nothing_are_refused(values, clusters):
-    with pytest.raises(ValueError, match="interval needs|one cluster for each"):
+    with pytest.raises(ValueError, match=r"interval needs|one cluster for each"):
         mean_interval(values, clusters)
