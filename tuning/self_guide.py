@@ -123,7 +123,9 @@ def self_guide(
         if len(made.pairs) >= wanted:
             break
         before = len(made.pairs)
-        asked = _questions(tasks[start : start + _BATCH], turns, generator, seed, lengths[0], languages or {}, made)
+        part = tasks[start : start + _BATCH]
+        prompts = [write_prompt(c, one.text, _shown(turns, n)) for n, (c, one) in enumerate(part, start)]
+        asked = _questions(part, prompts, generator, seed, lengths[0], languages or {}, made)
         answers = _answers(asked, retriever, generator, max_new_tokens, made)
         for one, answer in zip(asked, answers, strict=True):
             if answer is not None and len(made.pairs) < wanted:
@@ -133,13 +135,17 @@ def self_guide(
 
 
 def _tasks(chunks: Sequence[Chunk], seed: int) -> list[tuple[Chunk, Sentence]]:
-    """Sentences worth a question in an order drawn by seed: of every chunk one before a second of any."""
+    """Sentences worth a question, each text once, in an order drawn by seed: of every chunk one before a second of
+    any."""
     found: list[tuple[int, float, int, Chunk, Sentence]] = []
     draw = random.Random(f"self-guide {seed}")
     before: Chunk | None = None
+    seen: set[str] = set()
     for chunk in chunks:
         earlier = before if before is not None and before.document == chunk.document else None
-        sentences = choose_sentences(read_sentences(chunk, earlier)[0], _SENTENCES)
+        fresh = [one for one in read_sentences(chunk, earlier)[0] if one.text not in seen]
+        seen.update(one.text for one in fresh)
+        sentences = choose_sentences(fresh, _SENTENCES)
         draw.shuffle(sentences)
         found += [(turn, draw.random(), len(found), chunk, one) for turn, one in enumerate(sentences)]
         before = chunk
@@ -176,17 +182,16 @@ def write_prompt(chunk: Chunk, sentence: str, turns: Sequence[Prompt]) -> Prompt
 
 def _shown(turns: Sequence[tuple[str, Prompt]], number: int) -> list[Prompt]:
     """The worked examples of the task with this number: in turn over all there are, of different documents first."""
-    order = [turns[(number * SHOWN + n) % len(turns)] for n in range(len(turns))] if turns else []
+    order = [turns[(number * SHOWN + n) % len(turns)] for n in range(len(turns))]
     chosen: dict[str, Prompt] = {}
     for document, turn in order:
         chosen.setdefault(document, turn)
-    several = [*chosen.values(), *(turn for _, turn in order if turn not in chosen.values())]
-    return several[:SHOWN]
+    return [*chosen.values(), *(turn for _, turn in order if turn not in chosen.values())][:SHOWN]
 
 
 def _questions(
     tasks: Sequence[tuple[Chunk, Sentence]],
-    turns: Sequence[tuple[str, Prompt]],
+    prompts: Sequence[Prompt],
     generator: Generator,
     seed: int,
     lengths: Lengths,
@@ -194,7 +199,6 @@ def _questions(
     made: _Made,
 ) -> list[_Asked]:
     """The inputs: the questions that pass the checks which need no answer."""
-    prompts = [write_prompt(c, s.text, _shown(turns, len(made.wordings) + n)) for n, (c, s) in enumerate(tasks)]
     asked = []
     for place, reply in _generated(prompts, generator, _QUESTION_TOKENS, TEMPERATURE, seed, made.rejected):
         chunk, sentence = tasks[place]
