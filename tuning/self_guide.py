@@ -22,6 +22,7 @@ from fieldguide.types import Chunk, Progress, QAPair, Retriever
 from ingest.qa.adapter_source import Sentence, choose_sentences, question_kind, read_sentences
 from ingest.qa.checks import check, malformed_question
 from ingest.qa.drafts import Draft
+from ingest.qa.misfits import misfit
 from ingest.qa.names import place_in
 from ingest.qa.same import shared_facts, wording
 from ingest.qa.self_contained import not_self_contained
@@ -41,7 +42,6 @@ CUT_OFF, TOO_LONG, REFUSED, QUESTION_LENGTH, ANSWER_LENGTH, ASKED, KEPT_FOR_TEST
 )
 """Why something was not used, beside the reasons of ``ingest.qa.checks``."""
 
-TEMPERATURE = 0.7
 SHOWN = 3
 """Pairs that are shown to the student before it writes a question."""
 
@@ -102,6 +102,7 @@ def self_guide(
     *,
     known: Iterable[QAPair] = (),
     languages: Mapping[str, str] | None = None,
+    temperature: float = 0.0,
     max_new_tokens: int = 48,
 ) -> tuple[list[QAPair], Counter[str]]:
     """At most ``wanted`` pairs about the chunks, and how many drafts fell for which reason.
@@ -109,7 +110,8 @@ def self_guide(
     ``chunks`` are those of the *training* documents, a document's in order. ``known`` are all pairs of the catalogue:
     of its train pairs some are shown and the lengths are taken, nothing is asked that is asked there, and no pair is
     about a fact of a dev or test pair. ``languages`` (ISO 639-1) by chunk id, English where it is not known. Fewer
-    pairs where the text is asked through: one question of each sentence that says enough, four sentences a chunk.
+    pairs where the text is asked through: one question of each sentence that says enough, four sentences a chunk. The
+    paper draws inputs at a ``temperature`` to have different ones; here each sentence brings its own.
     """
     known = list(known)
     train = [pair for pair in known if pair.split == "train" and pair.answerable and not pair.after]
@@ -125,7 +127,8 @@ def self_guide(
         before = len(made.pairs)
         part = tasks[start : start + _BATCH]
         prompts = [write_prompt(c, one.text, _shown(turns, n)) for n, (c, one) in enumerate(part, start)]
-        asked = _questions(part, prompts, generator, seed, lengths[0], languages or {}, made)
+        written = _generated(prompts, generator, _QUESTION_TOKENS, made.rejected, temperature, seed)
+        asked = _questions(part, written, lengths[0], languages or {}, made)
         answers = _answers(asked, retriever, generator, max_new_tokens, made)
         for one, answer in zip(asked, answers, strict=True):
             if answer is not None and len(made.pairs) < wanted:
@@ -191,16 +194,14 @@ def _shown(turns: Sequence[tuple[str, Prompt]], number: int) -> list[Prompt]:
 
 def _questions(
     tasks: Sequence[tuple[Chunk, Sentence]],
-    prompts: Sequence[Prompt],
-    generator: Generator,
-    seed: int,
+    written: Iterable[tuple[int, Generation]],
     lengths: Lengths,
     languages: Mapping[str, str],
     made: _Made,
 ) -> list[_Asked]:
     """The inputs: the questions that pass the checks which need no answer."""
     asked = []
-    for place, reply in _generated(prompts, generator, _QUESTION_TOKENS, TEMPERATURE, seed, made.rejected):
+    for place, reply in written:
         chunk, sentence = tasks[place]
         question = " ".join(reply.text.strip().split("\n")[0].split()).strip('"“”')
         language = languages.get(chunk.id, "en")
@@ -226,7 +227,7 @@ def _answers(
     contexts = retriever.contexts([one.question for one in asked]) if asked else []
     prompts = [answer_prompt(one.question, context) for one, context in zip(asked, contexts, strict=True)]
     answers: list[str | None] = [None] * len(asked)
-    for place, reply in _generated(prompts, generator, max_new_tokens, 0.0, 0, made.rejected):
+    for place, reply in _generated(prompts, generator, max_new_tokens, made.rejected):
         read = read_reply(reply.text)
         if reply.finish == "length":
             made.rejected[CUT_OFF] += 1
@@ -242,9 +243,9 @@ def _generated(
     prompts: Sequence[Prompt],
     generator: Generator,
     max_new_tokens: int,
-    temperature: float,
-    seed: int,
     rejected: Counter[str],
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> Iterator[tuple[int, Generation]]:
     fitting = [
         n for n, p in enumerate(prompts) if generator.count_tokens(p) + max_new_tokens <= generator.context_tokens
@@ -259,7 +260,10 @@ def _generated(
 def _take(asked: _Asked, answer: str, lengths: Lengths, languages: Mapping[str, str], made: _Made) -> None:
     """Keep the pair if it holds, else count why it does not."""
     draft = Draft(asked.question, answer, asked.sentence, question_kind(asked.question, answer))
-    reason, evidence = check(draft, asked.chunk, languages.get(asked.chunk.id, "en"))
+    language = languages.get(asked.chunk.id, "en")
+    reason, evidence = check(draft, asked.chunk, language)
+    if not reason and language == "en":
+        reason = misfit(asked.question, answer, asked.sentence, asked.chunk.indexed_text)
     if not reason and not lengths.fit(answer):
         reason = ANSWER_LENGTH
     pair = pair_of(draft, evidence, asked.chunk, ORIGIN, {})

@@ -69,16 +69,8 @@ QUESTIONS = {
 ANSWERS = {QUESTIONS[OIL]: "nine litres.", QUESTIONS[VALVE]: "five bar", QUESTIONS[STAFF]: "Ines Vogt"}
 
 
-class Plain(ScriptedGenerator):
-    """Drops the mark " #seed" that the scripted generator puts behind what is drawn at a temperature."""
-
-    def generate(self, prompts, **options):  # type: ignore[no-untyped-def]
-        return super().generate(prompts, **{**options, "temperature": 0.0})
-
-
 def run(questions, answers, wanted=10, known=(), retriever=None, **limits):
     generator = student(questions, answers, **limits)
-    generator.__class__ = Plain
     pairs, rejected = self_guide(CHUNKS, retriever or Finds(), generator, wanted, 0, Silent(), known=known)
     return {p.chunk: p for p in pairs}, {k: n for k, n in rejected.items() if n}, generator
 
@@ -105,6 +97,13 @@ def test_questions_of_each_sentence_with_answers_that_stand_in_it_become_pairs()
     assert len(generator.calls) == 6
 
 
+def test_inputs_are_drawn_at_a_temperature_if_that_is_wanted_and_outputs_never():
+    generator = student({OIL: QUESTIONS[OIL]}, {QUESTIONS[OIL]: "nine litres"})
+    given = {"temperature": 0.5, "languages": {"oil": "fr"}}
+    pairs, rejected = self_guide(CHUNKS[:1], Finds(), generator, 1, 7, Silent(), **given)  # type: ignore[arg-type]
+    assert (pairs, rejected["not a question"]) == ([], 1)  # "… hold? #7": what was drawn carries the seed
+
+
 def test_no_more_than_wanted():
     assert len(run(QUESTIONS, ANSWERS, wanted=2)[0]) == 2
     pairs, _, generator = run(QUESTIONS, ANSWERS, wanted=0)
@@ -118,6 +117,7 @@ def test_no_more_than_wanted():
         ("What does this passage say about the Nord pump?", "nine litres", "question refers to an unnamed text"),
         (QUESTIONS[OIL], "twelve litres", "answer not in the chunk"),
         (QUESTIONS[OIL], "Nord pump", "answer in question"),
+        (QUESTIONS[OIL], "mineral", "answer of another kind than asked for"),
         (QUESTIONS[OIL], "Not in the documents.", REFUSED),
         (QUESTIONS[OIL], "", REFUSED),
         (QUESTIONS[OIL], "nine litres " * 30, CUT_OFF),
