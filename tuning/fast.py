@@ -27,6 +27,13 @@ def block_attention(
     """
     import torch
 
+    if attention_mask is None or key.shape[2] != query.shape[2]:  # with a cache, while answers are written
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        found: tuple[Any, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **unused
+        )
+        return found
     b, heads, n, d = query.shape
     kv = key.shape[1]
     shared = heads // kv

@@ -1,4 +1,5 @@
-"""The training loop: trl's SFTTrainer with peft, a time plan, checkpoints that a killed run goes on from.
+"""The training loop: trl's SFTTrainer with peft, a time plan, checkpoints that a killed run goes on from, and looks at
+held-out examples that choose the checkpoint to serve.
 
 Knows token ids and labels, not questions or documents.
 """
@@ -9,33 +10,43 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldguide.files import write_json
-from fieldguide.models.sentence_transformer import bfloat16_on_cpu
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
 from tuning.fast import speed_up
-from tuning.tokenise import IGNORED, Sequences, collate
+from tuning.loss import batch_loss, greedy, held_out_loss, trainer_class, training_copy
+from tuning.methods import lora_config
+from tuning.tokenise import Sequences, collate
+from tuning.watch import Judge, Look, Watch, curve, look_steps, report_callback
 
+ANSWER_TOKENS = 48
+"""Longest held-out answer, in tokens, where answers are looked at."""
 _PROBES = 2
 _CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an interrupted run must not change: its inputs, its steps, and the dev loss of the base model."""
+    """What an interrupted run must not change: its inputs, its steps, and the base model on the held-out examples."""
 
     key: str
     steps: int
     dev_before: float | None
+    f1_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """Losses by step (mean over a step's answer tokens), dev loss before and after, and the cost of this session."""
+    """Losses by step (mean over a step's answer tokens); held-out loss and F1 of the base model, and of the checkpoint
+    that is served, taken after ``best_step`` of ``steps``; the cost of this session. ``curve`` as of ``watch.curve``.
+
+    ``ended`` is "planned", "early" (nothing got better) or "time".
+    """
 
     losses: list[float]
     dev_before: float | None
@@ -44,6 +55,11 @@ class LoopResult:
     planned: int
     tokens: int
     seconds: float
+    f1_before: float | None = None
+    f1_after: float | None = None
+    best_step: int = 0
+    ended: str = "planned"
+    curve: list[dict[str, Any]] | None = None
 
 
 def read_plan(run: Path) -> Plan | None:
@@ -70,7 +86,12 @@ def _is_json(path: Path) -> bool:
 
 
 class Loop:
-    """One training of one adapter on a base model in memory, whose own weights stay as they are."""
+    """One training of one adapter on a base model in memory, whose own weights stay as they are.
+
+    ``start`` is a folder with the adapter to begin with. ``passes`` says how often the rows repeat the set already
+    (``contexts.Shape``). ``left`` gives the seconds that are left for training and the looks; without it the minutes
+    of the settings count from the beginning of ``run``.
+    """
 
     def __init__(
         self,
@@ -80,48 +101,46 @@ class Loop:
         run: Path,
         progress: Progress,
         stopped: Callable[[], bool],
+        *,
+        start: Path | None = None,
+        passes: int = 1,
+        left: Callable[[], float] | None = None,
     ) -> None:
-        self._base, self._fast = training_copy(model)
-        self._tokenizer = tokenizer
-        self._settings = settings
-        self._run = run
-        self._progress = progress
-        self._stopped = stopped
-        self._deadline = math.inf
+        self._base, self._tokenizer, self._settings, self._run = model, tokenizer, settings, run
+        self._progress, self._stopped, self._start, self._passes = progress, stopped, start, passes
+        self._left = left
+        self._end = math.inf
         self.adapter_folder = run / "adapter"
 
-    def run(self, train: Sequence[Sequences], dev: Sequence[Sequences], key: str) -> LoopResult:
-        """Train (or go on), save the adapter to ``adapter_folder`` and give the base model back as it was."""
+    def run(
+        self, train: Sequence[Sequences], dev: Sequence[Sequences], key: str, judge: Judge | None = None
+    ) -> LoopResult:
+        """Train (or go on), leave the best adapter in ``adapter_folder`` and the base model as it was."""
         checkpoint = latest_checkpoint(self._run)
         plan = read_plan(self._run) if checkpoint is not None else None
-        full = math.ceil(len(train) / self._settings.batch_size * self._settings.epochs)
+        rows = len(train) * self._settings.epochs / self._passes
+        full = max(1, math.ceil(round(rows / self._settings.batch_size, 6)))
         started = time.perf_counter()
-        if self._settings.minutes:
-            self._deadline = started + 60 * self._settings.minutes  # where the plan meets a machine grown slower
-        caching = self._base.config.use_cache  # the trainer turns it off, and answering without it is slow
-        forward = {name: value for name, value in vars(self._base).items() if name == "forward"}
-        trainer = self._trainer(train, dev, full if plan is None else plan.steps)
-        undo = speed_up(trainer.model) if self._fast else None
-        try:
+        if self._left is not None:
+            self._end = started + self._left()
+        elif self._settings.minutes:
+            self._end = started + 60 * self._settings.minutes
+        with ExitStack() as stack:
+            model, ours = training_copy(self._base)
+            stack.callback(_give_back(self._base))
+            trainer = self._trainer(model, train, dev, full if plan is None else plan.steps)
+            stack.callback(trainer.model.unload)
             if plan is None:
                 checkpoint = None
-                before = _dev_loss(trainer, dev)
-                steps = full
-                if self._settings.minutes:
-                    seconds = self._seconds_per_step(trainer)
-                    left = self._settings.minutes * 60 - (time.perf_counter() - started) * 1.5
-                    steps = max(1, min(full, int(left / seconds))) if seconds else full
-                    trainer.args.max_steps = steps
-                plan = Plan(key, steps, before)
+                with trainer.model.disable_adapter():
+                    before = self._look(trainer, judge, 0)
+            if ours:
+                stack.callback(speed_up(trainer.model))
+            if plan is None:
+                plan = Plan(key, self._planned(trainer, judge, full), before.loss, before.f1)
+                trainer.args.max_steps = plan.steps
                 write_json(self._run / "plan.json", asdict(plan))
-            return self._train(trainer, plan, checkpoint, train, dev, started)
-        finally:
-            if undo is not None:
-                undo()
-            trainer.model.unload()
-            self._base.config.use_cache = caching
-            vars(self._base).pop("forward", None)  # trl's, which would be wrapped once more by the next run
-            vars(self._base).update(forward)
+            return self._train(trainer, plan, checkpoint, train, judge, started)
 
     def _train(
         self,
@@ -129,63 +148,96 @@ class Loop:
         plan: Plan,
         checkpoint: Path | None,
         train: Sequence[Sequences],
-        dev: Sequence[Sequences],
+        judge: Judge | None,
         started: float,
     ) -> LoopResult:
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint is not None else 0
+        mean = sum(len(item.input_ids) for item in train) / len(train)
+        watch = Watch(
+            self._run, Look(0, plan.dev_before, plan.f1_before), look_steps(plan.steps, self._settings.checks),
+            self._settings.patience, lambda step: self._look(trainer, judge, step),
+            lambda folder: trainer.model.save_pretrained(str(folder), safe_serialization=True), done,
+        )  # fmt: skip
+        if checkpoint is None and trainer.is_world_process_zero():
+            watch.begin()
+        per_step = mean * self._settings.batch_size
+        trainer.add_callback(report_callback(self._progress, watch, self._stopped, self._late, per_step, _agree))
         self._progress.start("training", plan.steps, done=done)
-        if checkpoint is not None and done >= plan.steps:
+        if checkpoint is not None and (done >= plan.steps or watch.worse_in_a_row >= self._settings.patience):
             _restore(trainer, checkpoint)  # the trainer itself would go on to the end of the epoch
         else:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
-        if trainer.state.global_step < plan.steps and self._stopped():
+        step = trainer.state.global_step
+        if step < plan.steps and self._stopped():
             raise KeyboardInterrupt
-        after = _dev_loss(trainer, dev)
-        trainer.model.save_pretrained(str(self.adapter_folder), safe_serialization=True)
+        if trainer.is_world_process_zero():
+            watch.after_step(step, last=True)
+            watch.best_folder.rename(self.adapter_folder) if not self.adapter_folder.exists() else None
+        ended = "planned" if step >= plan.steps else "time" if self._late() else "early"
+        best = watch.best if watch.looks else Look(step, None, None)
         losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-        mean = sum(len(item.input_ids) for item in train) / len(train)
-        tokens = int(mean * self._settings.batch_size * (trainer.state.global_step - done))
-        seconds = time.perf_counter() - started
-        return LoopResult(losses, plan.dev_before, after, trainer.state.global_step, plan.steps, tokens, seconds)
+        return LoopResult(
+            losses, plan.dev_before, best.loss, step, plan.steps, int(per_step * (step - done)),
+            time.perf_counter() - started, plan.f1_before, best.f1, best.step, ended, curve(self._run),
+        )  # fmt: skip
 
-    def _trainer(self, train: Sequence[Sequences], dev: Sequence[Sequences], steps: int) -> Any:
+    def _trainer(self, model: Any, train: Sequence[Sequences], dev: Sequence[Sequences], steps: int) -> Any:
         import torch
         from datasets import Dataset
-        from peft import LoraConfig
         from transformers.trainer_callback import PrinterCallback
         from trl.trainer.sft_config import SFTConfig
 
-        gpu = torch.cuda.is_available()
-        settings = self._settings
+        gpu, settings = torch.cuda.is_available(), self._settings
+        together = settings.batch_size if gpu else 1  # on a CPU one row at a time: nothing is padded
+        half = gpu and not torch.cuda.is_bf16_supported()
         arguments = SFTConfig(
-            output_dir=str(self._run), max_steps=steps, per_device_train_batch_size=settings.batch_size,
-            per_device_eval_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-            lr_scheduler_type="cosine", warmup_steps=0.04, weight_decay=0.0, seed=settings.seed,
-            data_seed=settings.seed, use_cpu=not gpu, bf16=gpu, gradient_checkpointing=gpu,
-            max_length=None, packing=False, remove_unused_columns=False, logging_steps=1,
-            save_strategy="steps", save_steps=settings.save_steps, save_total_limit=2, report_to=[],
-            disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True}, dataloader_pin_memory=gpu,
-            logging_nan_inf_filter=False,
+            output_dir=str(self._run), max_steps=steps, per_device_train_batch_size=together,
+            gradient_accumulation_steps=settings.batch_size // together, per_device_eval_batch_size=together,
+            learning_rate=settings.learning_rate, lr_scheduler_type=settings.schedule, warmup_steps=0.04,
+            weight_decay=0.0, seed=settings.seed, data_seed=settings.seed, use_cpu=not gpu, bf16=gpu and not half,
+            fp16=half, gradient_checkpointing=gpu, max_length=None, packing=False, remove_unused_columns=False,
+            logging_steps=1, save_strategy="steps", save_steps=settings.save_steps, save_total_limit=2,
+            report_to=["tensorboard"] if settings.tensorboard else [], disable_tqdm=True,
+            dataset_kwargs={"skip_prepare_dataset": True}, dataloader_pin_memory=gpu, logging_nan_inf_filter=False,
         )  # fmt: skip
-        adapter = LoraConfig(
-            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules="all-linear",
-            task_type="CAUSAL_LM", bias="none",
-        )  # fmt: skip
-        trainer = _trainer_class()(
-            model=self._base,
+        if self._start is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(self._start), is_trainable=True)
+        trainer = trainer_class()(
+            model=model,
             args=arguments,
             train_dataset=Dataset.from_list([asdict(item) for item in train]),
             eval_dataset=Dataset.from_list([asdict(item) for item in dev]) if dev else None,
             processing_class=self._tokenizer,
             data_collator=self._collate,
-            peft_config=adapter,
+            peft_config=lora_config(settings, model) if self._start is None else None,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_callback(self._progress, self._stopped, self._late))
         return trainer
 
+    def _planned(self, trainer: Any, judge: Judge | None, full: int) -> int:
+        """As many steps as the time that is left is enough for, with the looks, at most ``full``."""
+        if self._end == math.inf:
+            return full
+        began = time.perf_counter()
+        self._look(trainer, judge, 0)
+        look = time.perf_counter() - began
+        a_step = self._seconds_per_step(trainer)
+        left = self._end - time.perf_counter() - (1 + self._settings.checks) * look
+        return max(1, min(full, int(0.95 * left / a_step))) if a_step else full
+
+    def _look(self, trainer: Any, judge: Judge | None, step: int) -> Look:
+        """Held-out loss and answers as the model is now."""
+        f1 = None
+        if judge is not None and judge.prompts:
+            ends = {self._tokenizer.eos_token_id, *judge.ends} - {None}
+            pad = int(self._tokenizer.pad_token_id or 0)
+            f1 = judge.score(greedy(trainer.model, judge.prompts, sorted(ends), pad, ANSWER_TOKENS))
+        return Look(step, held_out_loss(trainer), f1)
+
     def _late(self) -> bool:
-        return time.perf_counter() > self._deadline
+        return time.perf_counter() > self._end
 
     def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return collate(rows, int(self._tokenizer.pad_token_id or 0))
@@ -196,7 +248,7 @@ class Loop:
         trainer.model.train()
         for n, batch in enumerate(trainer.get_train_dataloader()):
             began = time.perf_counter()
-            _loss(trainer, batch).backward()
+            batch_loss(trainer, batch).backward()
             if n:  # the first one warms up
                 seconds += time.perf_counter() - began
                 tokens += batch["input_ids"].numel()
@@ -208,50 +260,28 @@ class Loop:
         return seconds / max(tokens, 1) * mean * self._settings.batch_size
 
 
-def training_copy(model: Any) -> tuple[Any, bool]:
-    """The model to train adapters on, and whether it is one that ``tuning.fast`` may change: on a CPU a copy, in
-    bfloat16 where the processor has it; on a GPU the model itself."""
-    from copy import deepcopy
+def _agree(mine: tuple[bool, bool]) -> tuple[bool, bool]:
+    """What the first of several processes says; one alone is the first."""
+    import torch.distributed as distributed
 
-    import torch
-
-    if next(model.parameters()).device.type != "cpu":
-        return model, False
-    copy = deepcopy(model)
-    return (copy.to(torch.bfloat16) if bfloat16_on_cpu() else copy), True
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return mine
+    said = [mine]
+    distributed.broadcast_object_list(said, src=0)
+    return said[0]
 
 
-def answer_loss(model: Any, inputs: dict[str, Any], items: Any = None) -> Any:
-    """Mean cross entropy over the labelled tokens (over ``items`` tokens where given, for accumulated batches).
+def _give_back(model: Any) -> Callable[[], None]:
+    """What makes a model again what it is now: the trainer turns its cache off and wraps its forward."""
+    caching = model.config.use_cache
+    forward = {name: value for name, value in vars(model).items() if name == "forward"}
 
-    The output layer, a fifth of a small model's work and most of its memory, runs only at positions where some
-    example of the batch has a label.
-    """
-    import torch
+    def undo() -> None:
+        model.config.use_cache = caching
+        vars(model).pop("forward", None)
+        vars(model).update(forward)
 
-    shifted = inputs["labels"][:, 1:]
-    positions = (shifted != IGNORED).any(dim=0).nonzero().flatten()
-    rest = {name: value for name, value in inputs.items() if name != "labels"}
-    logits = model(**rest, logits_to_keep=positions).logits.float()
-    targets = shifted[:, positions].reshape(-1)
-    loss = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction="sum"
-    )
-    return loss / (items if items is not None else (targets != IGNORED).sum())
-
-
-def _trainer_class() -> Any:
-    from trl.trainer.sft_trainer import SFTTrainer
-
-    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
-        """trl's SFTTrainer with ``answer_loss``: its own runs the output layer at every position."""
-
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            return answer_loss(model, inputs, num_items_in_batch)
-
-    return AnswerTrainer
+    return undo
 
 
 def _restore(trainer: Any, checkpoint: Path) -> None:
@@ -260,44 +290,3 @@ def _restore(trainer: Any, checkpoint: Path) -> None:
 
     trainer._load_from_checkpoint(str(checkpoint))
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-
-
-def _loss(trainer: Any, batch: Any) -> Any:
-    """Loss of a batch in the precision of the training."""
-    with trainer.accelerator.autocast():
-        return answer_loss(trainer.model, trainer._prepare_inputs(batch))
-
-
-def _dev_loss(trainer: Any, dev: Sequence[Sequences]) -> float | None:
-    """Mean loss over the answer tokens of the dev examples, None if there are none."""
-    import torch
-
-    if not dev:
-        return None
-    total, tokens = 0.0, 0
-    trainer.model.eval()
-    with torch.no_grad():
-        for batch in trainer.get_eval_dataloader():
-            count = int((batch["labels"][:, 1:] != IGNORED).sum())
-            total += float(_loss(trainer, batch)) * count
-            tokens += count
-    return total / max(tokens, 1)
-
-
-def _callback(progress: Progress, stopped: Callable[[], bool], late: Callable[[], bool]) -> Any:
-    from transformers import TrainerCallback
-
-    class Report(TrainerCallback):  # type: ignore[misc]
-        """Tells the progress of each step; at a stop asks for a checkpoint first; ends the training when time is up."""
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                progress.advance(note=f"loss {float(logs['loss']):.3f}")
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-            stop = stopped()
-            control.should_save = control.should_save or stop
-            control.should_training_stop = control.should_training_stop or stop or late()
-            return control
-
-    return Report()

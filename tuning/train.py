@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,16 @@ from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress, Retriever, content_hash
-from tuning.examples import Example, build_examples, choose, set_hash, shares
-from tuning.loop import Loop, latest_checkpoint, read_plan
-from tuning.tokenise import tokenise
+from tuning.apart import train_apart, write_rows
+from tuning.examples import Example, set_hash, shares
+from tuning.gate import Weighed, weigh
+from tuning.loop import Loop, LoopResult, latest_checkpoint, read_plan
+from tuning.methods import APART
+from tuning.registry import facts
+from tuning.rounds import still_wrong, variants
+from tuning.start import find_start, start_hash
+from tuning.tokenise import Sequences, tokenise
+from tuning.training_set import TrainingSet, assemble, extended, judge_of
 
 KIND = "adapter"
 
@@ -52,44 +59,47 @@ def tune(
 ) -> TuneReport:
     """Train an adapter on the catalogue's train pairs and register it.
 
-    It becomes the one in use if its loss on the dev pairs is lower than the base model's (arXiv 2401.08406 and
-    others saw tuning lower accuracy, so no adapter is served unseen). An interrupted run goes on from its last
-    checkpoint; the same inputs are not trained twice. ``stopped`` is asked after each step.
+    It becomes the one in use if it passes the gate on the dev pairs (arXiv 2401.08406 and others saw tuning lower
+    accuracy, so no adapter is served unseen). An interrupted run goes on from its last checkpoint; the same inputs are
+    not trained twice. ``stopped`` is asked after each step. With ``settings.minutes`` all of it ends within that time.
 
     Raises NotReady without pairs, KeyboardInterrupt when stopped (after a checkpoint), IntegrityError if the base
     weights changed.
     """
-    train, dev, left_out = _examples(catalog, retriever, settings)
+    end = time.monotonic() + 60 * settings.minutes if settings.minutes else None
     base_hash = base.base_hash()
-    training_set = set_hash(train)
-    key = content_hash(training_set, set_hash(dev), base_hash, _settings_key(settings))
+    start, begun = find_start(settings, base_hash)
+    made = assemble(catalog, retriever, base, settings, progress)
+    training_set = set_hash(made.train)
+    key = content_hash(training_set, set_hash(made.dev), base_hash, _settings_key(settings), start_hash(start))
     done = next((a for a in catalog.artefacts(KIND) if a.manifest["key"] == key), None)
     if done is not None and _is_whole(adapters / done.id):
-        better = _is_better(done.manifest["dev_loss_base"], done.manifest["dev_loss_tuned"])
+        better = bool(done.manifest.get("passed", True))
         if better and not done.active:
             catalog.add_artefact(KIND, done.id, done.manifest, activate=True)
         return TuneReport(done.id, adapters / done.id, dict(done.manifest), False, better, None)
     run = next((p.parent for p in sorted(runs.glob("*-tune*/plan.json")) if _unfinished(p, key)), None) or new_run()
-    sets = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
-    came_out = [sum(row.examples for row in rows) for rows in sets]
-    if came_out != [len(train), len(dev)]:
-        raise IntegrityError(f"{len(train)} + {len(dev)} examples went into tokenisation, {came_out} came out.")
     base.unload_adapters()
-    loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
-    result = loop.run(sets[0], sets[1], key)
+    weighing = Weighed.begin(base, settings, progress)
+    trained, result, made = _rounds(catalog, made, base, settings, run, key, start, progress, stopped, end, weighing)
     if base.base_hash() != base_hash:
         raise IntegrityError("The base model's weights changed while an adapter was trained on them.")
+    weighed = weigh(trained, base, made.dev, weighing, settings, result, progress)
     manifest: dict[str, Any] = {
-        "key": key, "base": base.id, "base_hash": base_hash, "retriever": retriever.recipe,
+        "key": key, "base": base.id, "base_hash": base_hash, "method": settings.method,
+        "start": {"adapter": start_hash(start)[:16], "how": begun}, "retriever": retriever.recipe,
         "index": retriever.index_id, "prompt": answer_prompt_hash(), "training_set": training_set,
-        "examples": len(train), "gold": shares(train), "left_out": left_out, "dev_examples": len(dev),
-        "documents": sorted({p.document for p in catalog.pairs("train")}), "settings": settings.model_dump(mode="json"),
-        "loss": result.losses, "dev_loss_base": result.dev_before, "dev_loss_tuned": result.dev_after,
-        "steps": result.steps, "planned_steps": result.planned, "tokens": result.tokens, "seconds": result.seconds,
-        "version": __version__, "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "order": list(settings.orders), "examples": len(made.train), "passes": made.passes, "gold": shares(made.train),
+        "left_out": made.left_out.total(), "left_out_by_reason": dict(made.left_out), "notes": made.notes,
+        "dev_examples": len(made.dev), "documents": sorted({pair.document for pair in made.pairs}),
+        "facts": facts(made.pairs), "settings": settings.model_dump(mode="json"), "loss": result.losses,
+        "curve": result.curve, "dev_loss_base": result.dev_before, "dev_loss_tuned": result.dev_after,
+        "dev_f1_base": result.f1_before, "dev_f1_tuned": result.f1_after, "steps": result.steps,
+        "best_step": result.best_step, "planned_steps": result.planned, "ended": result.ended,
+        "tokens": result.tokens, "seconds": result.seconds, **weighed, "version": __version__,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
     }  # fmt: skip
-    better = _is_better(result.dev_before, result.dev_after)
-    return _register(catalog, loop.adapter_folder, adapters, manifest, better, run)
+    return _register(catalog, trained, adapters, manifest, run)
 
 
 def active_adapter(catalog: Catalog, adapters: Path) -> tuple[Artefact, Path] | None:
@@ -103,36 +113,82 @@ def active_adapter(catalog: Catalog, adapters: Path) -> tuple[Artefact, Path] | 
     return active, folder
 
 
-def _examples(catalog: Catalog, retriever: Retriever, settings: Tuning) -> tuple[list[Example], list[Example], int]:
-    """Training and dev examples, and how many pairs are left out because their evidence is in no chunk any more."""
-    pairs = choose(catalog.pairs("train"), settings.max_examples, settings.seed)
-    if not pairs:
-        raise NotReady("There are no question-answer pairs to train on; run `fieldguide qa` first.")
-    dev_pairs = choose(catalog.pairs("dev"), settings.dev_examples, settings.seed) if settings.dev_examples else []
-    chunks = catalog.chunks()
-    shape = {"per_context": settings.questions_per_context, "seed": settings.seed}
-    train = build_examples(pairs, retriever, chunks, closed_book_share=settings.closed_book_share, **shape)
-    dev = build_examples(dev_pairs, retriever, chunks, closed_book_share=0.0, **shape)
-    kept = [example for example in train if example.gold != "missing"]
-    if not kept:
-        raise NotReady(
-            f"The evidence of all {len(train)} pairs is missing from the text as it is read now; run `fieldguide qa` "
-            "to write new ones."
-        )
-    return kept, [example for example in dev if example.gold != "missing"], len(train) - len(kept)
+def _rounds(
+    catalog: Catalog,
+    made: TrainingSet,
+    base: TransformersGenerator,
+    settings: Tuning,
+    run: Path,
+    key: str,
+    start: Path | None,
+    progress: Progress,
+    stopped: Callable[[], bool],
+    end: float | None,
+    weighing: Weighed,
+) -> tuple[Path, LoopResult, TrainingSet]:
+    """Train; then, for each further round, add a variant of each training pair that is still answered wrong and go on
+    from the adapter so far (LLM2LLM). Each round has a folder of its own and is not trained again when resumed."""
+    trained, result = _train_once(made, base, settings, run, key, start, progress, stopped, end, weighing.tail)
+    for number in range(1, settings.rounds + 1):
+        adapter = base.load_adapter(trained)
+        wrong = still_wrong(made.train, base, adapter, 48, progress)
+        base.unload_adapters()
+        more = variants(made.pairs, wrong, known=catalog.pairs(every=True), seed=settings.seed + number)
+        made.notes.append(f"Round {number}: {len(wrong)} training examples still wrong, {len(more)} variants added.")
+        if not more:
+            break
+        made = extended(made, more, settings)
+        folder = run / f"round-{number}"
+        folder.mkdir(exist_ok=True)
+        again = settings.model_copy(update={"epochs": 1.0})
+        key = content_hash(key, set_hash(made.train))
+        trained, result = _train_once(made, base, again, folder, key, trained, progress, stopped, end, weighing.tail)
+    return trained, result, made
+
+
+def _train_once(
+    made: TrainingSet,
+    base: TransformersGenerator,
+    settings: Tuning,
+    run: Path,
+    key: str,
+    start: Path | None,
+    progress: Progress,
+    stopped: Callable[[], bool],
+    end: float | None,
+    tail: float,
+) -> tuple[Path, LoopResult]:
+    """One training in this process or, where the method needs a base of its own, in a child."""
+    rows = [_rows(examples, base) for examples in (made.train, made.dev)]
+    if settings.method in APART:
+        write_rows(run / "rows.jsonl", *rows)
+        return train_apart(
+            base.path, str(base.dtype).removeprefix("torch."), run / "rows.jsonl", settings, run, key, progress,
+            stopped, device=base.device,
+        )  # fmt: skip
+    left = None if end is None else lambda: end - time.monotonic() - tail
+    loop = Loop(
+        base.model, base.tokenizer, settings, run, progress, stopped, start=start, passes=made.passes, left=left
+    )
+    result = loop.run(*rows, key, judge_of(made.dev, base))
+    return loop.adapter_folder, result
+
+
+def _rows(examples: Sequence[Example], base: TransformersGenerator) -> list[Sequences]:
+    """The examples as rows. Raises IntegrityError if one got lost on the way."""
+    rows = tokenise(examples, base, base.context_tokens)
+    came_out = sum(row.examples for row in rows)
+    if came_out != len(examples):
+        raise IntegrityError(f"{len(examples)} examples went into tokenisation, {came_out} came out.")
+    return rows
 
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "adapter_model.safetensors").exists() and (folder / "adapter_config.json").exists()
 
 
-def _is_better(before: float | None, after: float | None) -> bool:
-    """Whether the adapter may be served: its dev loss is lower than the base model's, or nothing was held out."""
-    return before is None or after is None or after < before
-
-
 def _settings_key(settings: Tuning) -> str:
-    return settings.model_dump_json(exclude={"save_steps"})
+    return settings.model_dump_json(exclude={"save_steps", "tensorboard"})
 
 
 def _unfinished(plan: Path, key: str) -> bool:
@@ -140,9 +196,7 @@ def _unfinished(plan: Path, key: str) -> bool:
     return stored is not None and stored.key == key and latest_checkpoint(plan.parent) is not None
 
 
-def _register(
-    catalog: Catalog, trained: Path, adapters: Path, manifest: dict[str, Any], better: bool, run: Path
-) -> TuneReport:
+def _register(catalog: Catalog, trained: Path, adapters: Path, manifest: dict[str, Any], run: Path) -> TuneReport:
     digest = file_hash(trained / "adapter_model.safetensors")
     target = adapters / digest[:16]
     if not _is_whole(target):
@@ -152,9 +206,9 @@ def _register(
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copy2(trained / name, part / name)
         write_json(part / "manifest.json", manifest)
+    better = bool(manifest["passed"])
     catalog.add_artefact(KIND, digest[:16], manifest, activate=better)
     write_json(run / "metrics.json", manifest)
-    for checkpoint in run.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    shutil.rmtree(trained, ignore_errors=True)
+    for leftover in (*run.glob("checkpoint-*"), *run.glob("round-*"), *run.glob("best-*"), run / "adapter", trained):
+        shutil.rmtree(leftover, ignore_errors=True)
     return TuneReport(digest[:16], target, manifest, True, better, run)

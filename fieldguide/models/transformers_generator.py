@@ -38,6 +38,7 @@ class TransformersGenerator:
         """Raises ModelError if the model cannot be loaded, ValueError for an unknown dtype."""
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
+        self.path = path
         self.device = pick_device(device)
         self.dtype = _dtype(dtype, self.device)
         self.model, self.tokenizer = _load(path, name, self.device, self.dtype)
