@@ -9,9 +9,9 @@ import typer
 from fieldguide.cli.options import HERE, Json, Root
 
 adapters_app = typer.Typer(
-    no_args_is_help=True,
-    help="List, compare, switch and delete the adapters that `fieldguide tune` made. An adapter is named by its id or "
-    "the beginning of it.",
+    invoke_without_command=True,
+    help="List, compare, switch and delete the adapters that `fieldguide tune` made. Without a verb: list. An adapter "
+    "is named by its id or the beginning of it.",
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="The adapter's id, or as much of it as no other begins with.")]
 Check = Annotated[
@@ -22,6 +22,18 @@ Check = Annotated[
         "model's name are checked.",
     ),
 ]
+
+
+@adapters_app.callback()
+def adapters(context: typer.Context, workspace: Root = HERE, as_json: Json = False) -> None:
+    verb = context.invoked_subcommand
+    if verb is None:
+        list_(workspace, as_json)
+        return
+    for name, option in (("workspace", "--workspace"), ("as_json", "--json")):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"{option} stands before {verb}; write it after that.")
 
 
 @adapters_app.command("list")
@@ -98,7 +110,7 @@ def back(check: Check = True, workspace: Root = HERE, as_json: Json = False) -> 
 
 @adapters_app.command()
 def delete(
-    adapters: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of adapters, or their beginnings.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of adapters, or their beginnings.")],
     force: Annotated[
         bool, typer.Option("--force", help="Also the one in use; the model then answers without an adapter.")
     ] = False,
@@ -113,4 +125,4 @@ def delete(
     from fieldguide.cli.session import session
 
     with session("adapters delete", workspace, as_json=as_json) as s:
-        s.emit(registry.delete(s, adapters, force=force))
+        s.emit(registry.delete(s, ids, force=force))

@@ -305,7 +305,17 @@ def test_help(cli, verb):
     assert done.code == 0
     for shown in ("--json", "--workspace", *VERBS[verb]):
         assert shown in said
-    assert "fieldguide adapters" in " ".join(cli("adapters").out.split()) or "adapters [OPTIONS]" in cli("adapters").out
+    assert all(name in cli("adapters", "--help").out for name in VERBS)
+
+
+def test_without_a_verb_it_lists_and_options_stand_behind_the_verb(cli, tuned, shelf):
+    assert cli("adapters", "-w", shelf, "--json").json == cli("adapters", "list", "-w", shelf, "--json").json
+    for options, name in ((["-w", shelf], "--workspace"), (["--json"], "--json")):
+        done = cli("adapters", *options, "back")
+        assert (done.code, f"{name} stands before back; write it after that." in " ".join(done.err.split())) == (
+            2,
+            True,
+        )
 
 
 def test_switching_leaves_the_files_alone_and_works_in_a_process_of_its_own(shell, tuned, shelf):
