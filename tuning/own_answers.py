@@ -65,17 +65,19 @@ def own_answers(
     max_new_tokens: int,
     progress: Progress,
     *,
+    adapter: str | None = None,
     f1: float = F1,
     extra_words: int = EXTRA_WORDS,
 ) -> tuple[list[Example], Counts]:
     """The examples, in order, with the base model's greedy answer as target where it is right; and how many were.
 
+    ``adapter`` is one from which the tuning starts: the answers are then the model's with it on.
     The style of a target (marked, reasoned) stays, only the answer in it changes. A refusal keeps its fixed words. An
     answer that was cut off at ``max_new_tokens`` is never taken, nor one over several lines.
     """
     progress.start("own answers", len(examples))
     made: dict[int, Generation] = {}
-    for number, generation in answered(examples, generator, max_new_tokens, None, progress):
+    for number, generation in answered(examples, generator, max_new_tokens, adapter, progress):
         made[number] = generation
     out: list[Example] = []
     right = replaced = 0

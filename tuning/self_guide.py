@@ -1,7 +1,8 @@
 """Pairs that the model to be tuned writes itself, without a teacher: SELF-GUIDE (Zhao et al. 2024, arXiv 2407.12874).
 
 The student is shown a few pairs and writes inputs (here a question for a sentence of a chunk), then the outputs (here
-the answer in the prompt that will be served, from the passages that retrieval finds). Noise is filtered out by the
+the answer in the prompt that will be served, from the passages that retrieval finds). Both follow worked examples, made
+of pairs that are there. Noise is filtered out by the
 checks that every pair has to pass (``ingest.qa.checks``), and by length: within two standard deviations of the pairs
 that are there. An answer has to stand in the chunk of which the question was asked, so a pair holds only if retrieval
 and model together lead from the question back to its text.
@@ -15,18 +16,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 
-from fieldguide.models.base import Generation, Generator, Message, Prompt
-from fieldguide.prompts import answer_prompt, fill, load
+from fieldguide.models.base import Generation, Generator, Prompt
+from fieldguide.prompts import answer_prompt
 from fieldguide.replies import read_reply
 from fieldguide.types import Chunk, Progress, QAPair, Retriever
 from ingest.qa.adapter_source import Sentence, choose_sentences, question_kind, read_sentences
 from ingest.qa.checks import check, malformed_question
 from ingest.qa.drafts import Draft
 from ingest.qa.misfits import misfit
-from ingest.qa.names import place_in
 from ingest.qa.same import shared_facts, wording
 from ingest.qa.self_contained import not_self_contained
 from ingest.qa.verify import pair_of
+from tuning.worked_examples import shown, worked_examples, write_prompt
 
 ORIGIN = "self-guide"
 """The origin of pairs that were made here. They are for training alone and are in no catalogue."""
@@ -42,13 +43,9 @@ CUT_OFF, TOO_LONG, REFUSED, QUESTION_LENGTH, ANSWER_LENGTH, ASKED, KEPT_FOR_TEST
 )
 """Why something was not used, beside the reasons of ``ingest.qa.checks``."""
 
-SHOWN = 3
-"""Pairs that are shown to the student before it writes a question."""
-
 _SENTENCES = 4
 _BATCH = 16
 _QUESTION_TOKENS = 60
-_LONGEST_SHOWN = 45
 _FEWEST_LENGTHS = 5
 _DEVIATIONS = 2.0
 
@@ -102,6 +99,7 @@ def self_guide(
     *,
     known: Iterable[QAPair] = (),
     languages: Mapping[str, str] | None = None,
+    adapter: str | None = None,
     temperature: float = 0.0,
     max_new_tokens: int = 48,
 ) -> tuple[list[QAPair], Counter[str]]:
@@ -111,12 +109,13 @@ def self_guide(
     of its train pairs some are shown and the lengths are taken, nothing is asked that is asked there, and no pair is
     about a fact of a dev or test pair. ``languages`` (ISO 639-1) by chunk id, English where it is not known. Fewer
     pairs where the text is asked through: one question of each sentence that says enough, four sentences a chunk. The
-    paper draws inputs at a ``temperature`` to have different ones; here each sentence brings its own.
+    paper draws inputs at a ``temperature`` to have different ones; here each sentence brings its own. An ``adapter``
+    from which the tuning starts gives the outputs in the place of the bare model, without worked examples.
     """
     known = list(known)
     train = [pair for pair in known if pair.split == "train" and pair.answerable and not pair.after]
     lengths = Lengths.of([p.question for p in train]), Lengths.of([p.answer for p in train])
-    turns = _turns(train, chunks, seed)
+    examples = worked_examples(train, chunks, seed)
     made = _Made([pair for pair in known if pair.split != "train"])
     made.wordings.update(map(wording, known))
     progress.start(ORIGIN, wanted)
@@ -126,10 +125,15 @@ def self_guide(
             break
         before = len(made.pairs)
         part = tasks[start : start + _BATCH]
-        prompts = [write_prompt(c, one.text, _shown(turns, n)) for n, (c, one) in enumerate(part, start)]
+        given = [shown(examples, n) for n in range(start, start + len(part))]
+        prompts = [
+            write_prompt(chunk, one.text, [turn.write for turn in turns])
+            for (chunk, one), turns in zip(part, given, strict=True)
+        ]
         written = _generated(prompts, generator, _QUESTION_TOKENS, made.rejected, temperature, seed)
         asked = _questions(part, written, lengths[0], languages or {}, made)
-        answers = _answers(asked, retriever, generator, max_new_tokens, made)
+        read = [turn.read for turn in given[0]] if adapter is None else []
+        answers = _answers(asked, read, retriever, generator, adapter, max_new_tokens, made)
         for one, answer in zip(asked, answers, strict=True):
             if answer is not None and len(made.pairs) < wanted:
                 _take(one, answer, lengths[1], languages or {}, made)
@@ -153,43 +157,6 @@ def _tasks(chunks: Sequence[Chunk], seed: int) -> list[tuple[Chunk, Sentence]]:
         found += [(turn, draw.random(), len(found), chunk, one) for turn, one in enumerate(sentences)]
         before = chunk
     return [(chunk, sentence) for _, _, _, chunk, sentence in sorted(found, key=lambda task: task[:3])]
-
-
-def _turns(train: Sequence[QAPair], chunks: Sequence[Chunk], seed: int) -> list[tuple[str, Prompt]]:
-    """(document, turns of one worked example) of train pairs whose evidence has a sentence that can be shown."""
-    by_id = {chunk.id: chunk for chunk in chunks}
-    found: list[tuple[str, Prompt]] = []
-    for pair in train:
-        chunk = by_id.get(pair.chunk)
-        if chunk is None or len(pair.evidence) != 1 or (place := place_in(pair.evidence[0], chunk)) is None:
-            continue
-        sentences = [one.text for one in read_sentences(chunk, None)[0]]
-        quote = " ".join(chunk.text[slice(*place)].split())
-        held = next((one for one in sentences if quote in one and len(one.split()) <= _LONGEST_SHOWN), None)
-        if held is not None:
-            turn = (Message("user", _task_text(chunk, held)), Message("assistant", pair.question))
-            found.append((pair.document, turn))
-    random.Random(f"shown {seed}").shuffle(found)
-    return found
-
-
-def _task_text(chunk: Chunk, sentence: str) -> str:
-    return fill("self_guide_write", document=chunk.context or "a document", text=sentence)
-
-
-def write_prompt(chunk: Chunk, sentence: str, turns: Sequence[Prompt]) -> Prompt:
-    """The prompt that asks the student for a question about a sentence, after worked examples."""
-    shown = tuple(message for turn in turns for message in turn)
-    return (Message("system", load("self_guide_system")), *shown, Message("user", _task_text(chunk, sentence)))
-
-
-def _shown(turns: Sequence[tuple[str, Prompt]], number: int) -> list[Prompt]:
-    """The worked examples of the task with this number: in turn over all there are, of different documents first."""
-    order = [turns[(number * SHOWN + n) % len(turns)] for n in range(len(turns))]
-    chosen: dict[str, Prompt] = {}
-    for document, turn in order:
-        chosen.setdefault(document, turn)
-    return [*chosen.values(), *(turn for _, turn in order if turn not in chosen.values())][:SHOWN]
 
 
 def _questions(
@@ -221,13 +188,24 @@ def _questions(
 
 
 def _answers(
-    asked: Sequence[_Asked], retriever: Retriever, generator: Generator, max_new_tokens: int, made: _Made
+    asked: Sequence[_Asked],
+    turns: Sequence[Prompt],
+    retriever: Retriever,
+    generator: Generator,
+    adapter: str | None,
+    max_new_tokens: int,
+    made: _Made,
 ) -> list[str | None]:
-    """The outputs, in the prompt that will be served; None where there is none, which is counted."""
+    """The outputs, in the prompt that will be served, after worked examples; None where there is none, which is
+    counted."""
     contexts = retriever.contexts([one.question for one in asked]) if asked else []
-    prompts = [answer_prompt(one.question, context) for one, context in zip(asked, contexts, strict=True)]
+    before_it = tuple(message for turn in turns for message in turn)
+    prompts: list[Prompt] = []
+    for one, context in zip(asked, contexts, strict=True):
+        *before, last = answer_prompt(one.question, context)
+        prompts.append((*before, *before_it, last))
     answers: list[str | None] = [None] * len(asked)
-    for place, reply in _generated(prompts, generator, max_new_tokens, made.rejected):
+    for place, reply in _generated(prompts, generator, max_new_tokens, made.rejected, adapter=adapter):
         read = read_reply(reply.text)
         if reply.finish == "length":
             made.rejected[CUT_OFF] += 1
@@ -246,13 +224,18 @@ def _generated(
     rejected: Counter[str],
     temperature: float = 0.0,
     seed: int = 0,
+    adapter: str | None = None,
 ) -> Iterator[tuple[int, Generation]]:
     fitting = [
         n for n, p in enumerate(prompts) if generator.count_tokens(p) + max_new_tokens <= generator.context_tokens
     ]
     rejected[TOO_LONG] += len(prompts) - len(fitting)
     replies = generator.generate(
-        [prompts[n] for n in fitting], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+        [prompts[n] for n in fitting],
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        adapter=adapter,
     )
     return zip(fitting, replies, strict=True)
 

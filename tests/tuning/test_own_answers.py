@@ -123,6 +123,14 @@ def test_the_shortest_prompts_are_answered_first_and_each_reply_keeps_its_place(
     ]  # fmt: skip
 
 
+def test_an_adapter_to_start_from_gives_the_answers(tmp_path):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
+    generator = ScriptedGenerator(lambda prompt, adapter: "31 minutes, about" if adapter else "32")
+    key = generator.load_adapter(tmp_path)
+    out, counts = own_answers([example("How long?", "31 minutes")], generator, 8, Silent(), adapter=key)
+    assert (out[0].completion, counts.replaced) == ("31 minutes, about", 1)
+
+
 def test_the_question_is_the_last_paragraph_of_the_prompt():
     given = Example("p", (Message("user", "[1] a\nb\n\nc\n\nQuestion: Where?"),), "x", "retrieved", 0)
     assert question_of(given) == "Question: Where?"

@@ -19,8 +19,8 @@ from tuning.self_guide import (
     TOO_LONG,
     Lengths,
     self_guide,
-    write_prompt,
 )
+from tuning.worked_examples import write_prompt
 
 OIL = "The Nord pump of the Celle station holds nine litres of mineral oil."
 VALVE = "The outlet valve of the Hamlin boiler opens at five bar of pressure."
@@ -173,9 +173,22 @@ def test_worked_examples_come_from_train_pairs_with_their_sentence():
     task = "Text from Report {}:\n{}\n\nWrite one question that this text answers."
     turn = (Message("user", task.format("staff", STAFF)), Message("assistant", "Who runs the Aller turbine?"))
     written = [prompt for prompt, _ in generator.calls if prompt[0].content == load("self_guide_system")]
-    assert len(written) == 3
+    answered = [prompt for prompt, _ in generator.calls if prompt not in written]
+    assert len(written) == len(answered) == 3
+    read = Message("user", f"[1] Report staff\n{STAFF}\n\nQuestion: Who runs the Aller turbine?")
+    assert all(prompt[1:-1] == (read, Message("assistant", "Ines Vogt")) for prompt in answered)
     assert all(prompt[1:3] == turn and len(prompt) == 4 for prompt in written)
     assert write_prompt(CHUNKS[0], OIL, [turn]) in written
+
+
+def test_an_adapter_to_start_from_gives_the_outputs_in_the_bare_prompt(tmp_path):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
+    generator = student(QUESTIONS, ANSWERS)
+    key = generator.load_adapter(tmp_path)
+    known = [pair(CHUNKS[2], "Who runs the Aller turbine?", "Ines Vogt")]
+    pairs, _ = self_guide(CHUNKS, Finds(), generator, 10, 0, Silent(), known=known, adapter=key)
+    assert len(pairs) == 3
+    assert [(adapter, len(prompt)) for prompt, adapter in generator.calls] == [(None, 4)] * 3 + [(key, 2)] * 3
 
 
 def test_prompts_without_room_are_counted():
