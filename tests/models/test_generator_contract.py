@@ -53,14 +53,26 @@ def remote(chat_server: Callable[..., Any]) -> Generator:
     return generator
 
 
+def merged(model: Path, folder: Path) -> Generator:
+    """The tiny model as CTranslate2 runs it."""
+    pytest.importorskip("ctranslate2")
+    from tuning.export.ct2 import convert
+
+    convert(model, folder, "f32")
+    return load_generator(f"ct2:{folder}", batch_tokens=128)
+
+
 @pytest.fixture
 def adapter_folder(subject: Subject) -> Path:
     if subject.adapter is None:
-        pytest.skip("adapters are loaded where the weights are")
+        pytest.skip("a remote or a merged model takes no adapters")
     return subject.adapter
 
 
-@pytest.fixture(scope="module", params=["scripted", "remote", "tiny", pytest.param("bundled", marks=pytest.mark.slow)])
+PARAMS = ["scripted", "remote", "tiny", "ct2", pytest.param("bundled", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def subject(
     request: pytest.FixtureRequest,
     tiny_model: Path,
@@ -74,6 +86,8 @@ def subject(
         yield Subject(remote(chat_server), None)
     elif request.param == "tiny":
         yield Subject(load_generator(str(tiny_model), batch_tokens=128), tiny_adapter)
+    elif request.param == "ct2":
+        yield Subject(merged(tiny_model, tmp_path_factory.mktemp("ct2") / "merged"), None)
     else:
         base = generator_folder(None, None, print)
         adapter = write_tiny_adapter(tmp_path_factory.mktemp("bundled"), base)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from fieldguide.models.transformers_generator import TransformersGenerator
 
 Format = Literal["safetensors", "ct2", "gguf"]
-QUANTISE: dict[str, tuple[str, ...]] = {
+FORMATS: dict[Format, tuple[str, ...]] = {
     "safetensors": ("f32", "bf16", "f16"),
-    "ct2": ("int8", "f32", "bf16", "f16"),
+    "ct2": ("f32", "int8", "bf16", "f16"),
     "gguf": ("q8_0", "f32", "bf16", "f16"),
 }
 """How weights may be stored in each format; the first is the default."""
@@ -70,13 +70,13 @@ def export(
     """
     from tuning.export import merged
 
-    stored = check_options(format, quantise)
+    kind, stored = check_options(format, quantise)
     inputs: dict[str, Any] = {
-        "format": format, "quantise": stored, "base": base.id, "base_hash": base.base_hash(),
+        "format": kind, "quantise": stored, "base": base.id, "base_hash": base.base_hash(),
         **merged.adapter_inputs(adapter), "prompt": answer_prompt_hash(), "max_new_tokens": max_new_tokens,
     }  # fmt: skip
     key = content_hash(json.dumps(inputs, sort_keys=True), __version__)
-    name = generator_name(folder, format)
+    name = generator_name(folder, kind)
     known = read_manifest(folder)
     if known is not None and known["key"] == key and _unharmed(folder, known):
         return ExportReport(folder, name, known, False)
@@ -85,7 +85,7 @@ def export(
         raise FieldguideError(f"{folder} holds {what}: name another folder with --out, or delete that one.")
     started = time.perf_counter()
     with folder_atomically(folder) as part:
-        tool = _write(base, adapter, part, format, stored, progress, say, max_new_tokens, converter, cache, offline)
+        tool = _write(base, adapter, part, kind, stored, progress, say, max_new_tokens, converter, cache, offline)
         manifest = {
             "key": key, **inputs, "tool": tool, "tools": tools(), "bytes": 0, "files": {},
             "seconds": round(time.perf_counter() - started, 1), "version": __version__,
@@ -117,7 +117,7 @@ def _write(
     from tuning.export.converter import found
 
     if format == "safetensors":
-        progress.start("merging", 1)
+        progress.start("exporting", 1)
         merged.write_merged(base, adapter, part, stored)
         progress.advance()
         return {"name": "peft", "version": version("peft")}
@@ -126,16 +126,14 @@ def _write(
     with tempfile.TemporaryDirectory(prefix=".merged.", dir=part.parent) as scratch:
         plain = Path(scratch) / (adapter.name if adapter is not None else "base")
         if format == "ct2":
-            progress.start("merging and converting", 2)
+            progress.start("exporting", 1)
             merged.write_merged(base, adapter, plain)
-            progress.advance()
             ct2.convert(plain, part, stored)
             progress.advance()
             return {"name": "ctranslate2", "version": ct2.version()}
         with found(converter, cache, offline, say) as tool:
-            progress.start("merging and converting", 2)
+            progress.start("exporting", 1)
             merged.write_merged(base, adapter, plain)
-            progress.advance()
             gguf.convert(plain, part, stored, tool, base.chat, base.context_tokens, max_new_tokens)
             progress.advance()
             return {"name": f"llama.cpp convert_hf_to_gguf.py ({tool.name})", "sha256": tool.sha256}
@@ -170,14 +168,15 @@ def check_parity(
     return ExportReport(report.folder, report.generator, manifest, report.written)
 
 
-def check_options(format: str, quantise: str | None) -> str:
-    """The quantisation to store, the default of the format for None. Raises FieldguideError."""
-    if format not in QUANTISE:
-        raise FieldguideError(f"There is no format {format!r}; choose {', '.join(QUANTISE)}.")
-    stored = quantise or QUANTISE[format][0]
-    if stored not in QUANTISE[format]:
-        raise FieldguideError(f"{format} is not stored as {stored!r}; choose {', '.join(QUANTISE[format])}.")
-    return stored
+def check_options(format: str, quantise: str | None) -> tuple[Format, str]:
+    """The format, and how its weights are stored, by default the format's own way. Raises FieldguideError."""
+    known = next((name for name in FORMATS if name == format), None)
+    if known is None:
+        raise FieldguideError(f"There is no format {format!r}; choose {', '.join(FORMATS)}.")
+    stored = quantise or FORMATS[known][0]
+    if stored not in FORMATS[known]:
+        raise FieldguideError(f"{format} is not stored as {stored!r}; choose {', '.join(FORMATS[known])}.")
+    return known, stored
 
 
 def generator_name(folder: Path, format: Format) -> str:

