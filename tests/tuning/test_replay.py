@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fieldguide.errors import FieldguideError
 from fieldguide.models.base import Message
-from tuning.replay import GOLD, GeneralItem, read_items, replay_examples
+from tuning.general import GeneralQuestion
+from tuning.replay import GOLD, replay_examples
 
 
 def lines(path: Path, *rows: object) -> Path:
@@ -19,33 +20,6 @@ def lines(path: Path, *rows: object) -> Path:
 
 def many(path: Path, n: int) -> Path:
     return lines(path, *({"question": f"What is {i}?", "answer": str(i), "context": f"c{i % 4}"} for i in range(n)))
-
-
-def squad(path: Path) -> Path:
-    asked = [
-        {"question": "Where? ", "answers": [{"text": "Rome"}, {"text": "Rome"}, {"text": "in Rome"}]},
-        {"question": "Who?", "answers": [], "is_impossible": True},
-    ]
-    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "It was in Rome.", "qas": asked}]}]}))
-    return path
-
-
-def test_lines_are_read_with_and_without_context(tmp_path):
-    path = lines(
-        tmp_path / "g.jsonl",
-        {"question": " What is 2 + 2? ", "answer": "4", "kind": "sums"},
-        "",
-        {"question": "Where?", "answer": ["Rome", "in Rome"], "context": "It was in Rome."},
-        {"question": "What is 2 + 2?", "answer": "4"},
-    )
-    assert read_items(path) == [
-        GeneralItem("What is 2 + 2?", ("4",)),
-        GeneralItem("Where?", ("Rome", "in Rome"), "It was in Rome."),
-    ]
-
-
-def test_squad_is_read_without_questions_that_have_no_answer(tmp_path):
-    assert read_items(squad(tmp_path / "s.json")) == [GeneralItem("Where?", ("Rome", "in Rome"), "It was in Rome.")]
 
 
 def test_examples_are_groups_of_their_own_without_instruction(tmp_path):
@@ -90,30 +64,37 @@ def test_what_does_not_fit_is_passed_over_and_counted(tmp_path):
     assert [e.group for e in found.examples] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ('{"question": "a?"}\n{"answer": "b"}\nnot JSON\n', r"line 1: answer.*line 2: question.*line 3: not JSON"),
-        ('{"question": " ", "answer": "b"}\n', "line 1: an empty question or answer"),
-        ('{"question": "a?", "answer": []}\n', "line 1: answer"),
-        ("[1]\n" * 8, r"line 5: .*; and 3 more\."),
-        ("\n\n", "no question with an answer"),
-        ('{"data": [{"paragraphs": [{"qas": [{}]}]}]}', "in another form"),
-        ('{"data": 5}', "in another form"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named_in_one_sentence(tmp_path, text, says):
-    path = tmp_path / "g.jsonl"
-    path.write_text(text)
-    with pytest.raises(FieldguideError, match=says) as caught:
-        read_items(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith(".")
+def test_no_passage_or_question_that_is_measured_is_trained(tmp_path):
+    path = lines(
+        tmp_path / "g.jsonl",
+        {"question": "Where?", "answer": "Rome", "context": "It was in  Rome."},
+        {"question": "Who?", "answer": "Ann", "context": "Ann came."},
+        {"question": "What is 2 + 2?", "answer": "4"},
+        {"question": "What is 2 + 3?", "answer": "5"},
+    )
+    measured = [
+        GeneralQuestion("1", "In what town?", ("Rome",), "It was in Rome."),
+        GeneralQuestion("2", "what is 2 + 2?", ("4",)),
+    ]
+    found = replay_examples(path, 0.5, 4, 0, 0, measured=measured)
+    assert sorted(e.completion for e in found.examples) == ["5", "Ann"]
+    assert (found.available, found.measured) == (2, 2)
+
+
+def test_squad_is_read_and_its_questions_without_an_answer_are_counted(tmp_path):
+    asked = [
+        {"id": "a", "question": "Where? ", "answers": [{"text": "Rome"}, {"text": "in Rome"}]},
+        {"id": "b", "question": "Who?", "answers": [], "is_impossible": True},
+    ]
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "It was in Rome.", "qas": asked}]}]}))
+    found = replay_examples(path, 0.5, 2, 0, 0)
+    assert [(e.prompt[0].content, e.completion) for e in found.examples] == [("It was in Rome.\n\nWhere?", "Rome")]
+    assert (found.available, found.without_answer) == (1, 1)
 
 
 def test_a_file_that_is_not_there_and_a_share_of_all_are_refused(tmp_path):
     with pytest.raises(FieldguideError, match="cannot be read"):
-        read_items(tmp_path / "none.jsonl")
+        replay_examples(tmp_path / "none.jsonl", 0.5, 2, 0, 0)
     with pytest.raises(ValueError, match="below 1"):
         replay_examples(tmp_path / "none.jsonl", 1.0, 2, 0, 0)
