@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from fieldguide.files import write_atomically
 from fieldguide.models.child import Child, protocol_streams, told_error
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
-from tuning.tokenise import Sequences, collate
+from tuning.tokenise import IGNORED, Sequences, collate
 
 if TYPE_CHECKING:
     from tuning.loop import LoopResult
@@ -53,12 +54,16 @@ def train_apart(
     stopped: Callable[[], bool] = lambda: False,
     *,
     device: str = "auto",
+    passes: int = 1,
+    seconds: float | None = None,
 ) -> tuple[Path, LoopResult]:
     """Train as ``Loop.run`` does, in a child that loads ``base`` itself; its adapter's folder (``run``/adapter) and
     what the loop came to. Goes on from the run's checkpoints.
 
     PiSSA, OLoRA and CorDA come out as plain LoRA of twice the rank on the base as it was; LoftQ and KaSA as adapters
-    that only ``SeparateGenerator`` serves; QLoRA as LoRA. ``rows`` is a file of ``write_rows``.
+    that only ``SeparateGenerator`` serves; QLoRA as LoRA. ``rows`` is a file of ``write_rows``, ``passes`` how often
+    they repeat the set already, ``seconds`` what is left of the time for training. ``dev_before`` of the result is the
+    loss of the base as it was, which a rewritten base with the adapter off is not.
     Raises KeyboardInterrupt when stopped (after a checkpoint), ModelError if the child dies.
     """
     from tuning.loop import LoopResult
@@ -78,6 +83,7 @@ def train_apart(
             {
                 "base": str(base.resolve()), "dtype": dtype, "device": device, "rows": str(rows.resolve()),
                 "settings": settings.model_dump(mode="json"), "run": str(run.resolve()), "key": key,
+                "passes": passes, "seconds": seconds,
             },
             on_done,
         )  # fmt: skip
@@ -141,12 +147,35 @@ def _train(job: dict[str, Any], progress: Progress, stopped: Callable[[], bool])
     generator = _base(job, settings)
     progress.start(f"preparing {settings.method}")
     calibrate(settings, generator.model, _calibration(train, generator, settings))
-    loop = Loop(generator.model, generator.tokenizer, settings, run, progress, stopped)
+    before = None if settings.method == "qlora" else _dev_loss(generator, dev)
+    end = None if job["seconds"] is None else time.monotonic() + job["seconds"]
+    left = None if end is None else lambda: end - time.monotonic()
+    loop = Loop(generator.model, generator.tokenizer, settings, run, progress, stopped, passes=job["passes"], left=left)
     result = loop.run(train, dev, job["key"])
-    del generator
+    del generator, loop
     if settings.method in CONVERTED:
-        _convert(job, settings, train, loop.adapter_folder)
-    return asdict(result)
+        _convert(job, settings, train, run / "adapter")
+    return asdict(result) | ({} if before is None else {"dev_before": before})
+
+
+def _dev_loss(generator: Any, dev: Sequence[Sequences]) -> float | None:
+    """Mean loss of the bare base over the answers' tokens, None where nothing is held out."""
+    import torch
+
+    from tuning.loss import answer_loss
+
+    total, tokens = 0.0, 0
+    for row in dev:
+        batch = {name: value.to(generator.device) for name, value in _batch(row, generator).items()}
+        count = int((batch["labels"][:, 1:] != IGNORED).sum())
+        with torch.no_grad():
+            total += float(answer_loss(generator.model, batch)) * count
+        tokens += count
+    return total / tokens if tokens else None
+
+
+def _batch(row: Sequences, generator: Any) -> dict[str, Any]:
+    return collate([asdict(row)], int(generator.tokenizer.pad_token_id or 0))
 
 
 def _base(job: dict[str, Any], settings: Tuning) -> Any:
@@ -170,16 +199,20 @@ def _calibration(train: Sequence[Sequences], generator: Any, settings: Tuning) -
     """Rows, one at a time, as the model is fed them in training: a fixed even draw."""
     every = math.ceil(len(train) / _CALIBRATION_ROWS)
     for row in train[::every]:
-        batch = collate([asdict(row)], int(generator.tokenizer.pad_token_id or 0))
-        yield {name: value.to(generator.device) for name, value in batch.items() if name != "labels"}
+        batch = _batch(row, generator).items()
+        yield {name: value.to(generator.device) for name, value in batch if name != "labels"}
 
 
 def _convert(job: dict[str, Any], settings: Tuning, train: Sequence[Sequences], folder: Path) -> None:
-    """Replace the adapter in ``folder`` by the plain LoRA that does the same to the base as it was."""
+    """Replace the adapter in ``folder`` by the plain LoRA that does the same to the base as it was; leave one alone
+    that is so already, from a session that was killed after this."""
     from peft import get_peft_model
 
+    from fieldguide.models.adapters import read_config, rewrites
     from tuning.methods import calibrate, convert, lora_config
 
+    if not rewrites(read_config(folder, rewriting=True)):
+        return
     fresh = _base(job, settings)
     calibrate(settings, fresh.model, _calibration(train, fresh, settings))
     initial = get_peft_model(fresh.model, lora_config(settings, fresh.model))

@@ -37,6 +37,10 @@ def load_4bit(path: Path, *, dtype: Any, device: str = "cpu") -> Any:
     except Exception as error:  # transformers raises many kinds
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"The model at {path} cannot be loaded in 4 bit: {reason}") from error
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # else evaluation repacks the weights in place, with coarser scales, and not at all for narrow layers
+            module.support_avx512bf16_for_cpu = False
     model.eval()
     model.requires_grad_(False)
     return model

@@ -11,6 +11,7 @@ import typer
 
 from fieldguide import __version__
 from fieldguide.cli.adapters import adapters_app
+from fieldguide.cli.exporting import export
 from fieldguide.cli.options import HERE, After, Json, Root, User, Where
 from fieldguide.cli.qa import qa_app
 
@@ -184,6 +185,32 @@ def tune(
 
 
 app.add_typer(adapters_app, name="adapters")
+app.command()(export)
+
+
+@app.command()
+def prefer(
+    pairs: Annotated[
+        Path, typer.Option("--pairs", help="JSON lines with question, chosen, rejected; also document, context.")
+    ],
+    workspace: Root = HERE,
+    beta: Annotated[
+        float | None, typer.Option(min=0.001, help="How close the adapter stays to its start; default 0.1.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Peak; default 0.00005.")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.01, help="Passes over the pairs; default 3.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tune the adapter in use on accepted and rejected answers (DPO), in the prompts in which they are served.
+
+    The new adapter is used only if it prefers the accepted answers of questions held out. Ctrl-C is safe: run it again,
+    and it goes on where it was.
+    """
+    from fieldguide.cli import preferring
+    from fieldguide.cli.session import session
+
+    with session("prefer", workspace, as_json=as_json) as s:
+        s.emit(preferring.prefer(s, pairs, beta=beta, learning_rate=learning_rate, epochs=epochs))
 
 
 @app.command()
