@@ -39,19 +39,12 @@ def list_all(s: Session) -> dict[str, Any]:
     known, others = _entries(s), leftovers(s.catalog, s.workspace.adapters_folder)
     now = standing(s.catalog) if any(entry.manifest.get("facts") for entry in known) else {}
     rows = [_row(s, entry, now) for entry in known]
-    table = Table(
-        "id", "created", "model", "method", "examples", "dev loss", "dev F1", "general", "strength", "in use", "MB",
-        "to know", title="Adapters", title_justify="left",
-    )  # fmt: skip
+    table = Table(title="Adapters", title_justify="left", show_lines=True)
+    table.add_column("adapter", no_wrap=True)
+    table.add_column("tuned")
+    table.add_column("what came of it")
     for row in rows:
-        table.add_row(
-            row["id"], row["created"], Text(str(row["base"] or "–")), row["method"], plain(row["examples"]),
-            change(row["dev_loss_base"], row["dev_loss_tuned"], "{:.3f}"),
-            change(row["dev_f1_base"], row["dev_f1"], "{:.1%}"),
-            change(row["general_before"], row["general_after"], "{:.1%}"),
-            plain(row["strength"]), "yes" if row["in_use"] else "", f"{row['bytes'] / 1e6:.1f}",
-            Text("\n".join(row["marks"])),
-        )  # fmt: skip
+        table.add_row(*map(Text, _told(row)))
     if rows:
         s.console.print(table)
     else:
@@ -244,6 +237,24 @@ def _row(s: Session, entry: Entry, now: Mapping[str, str]) -> dict[str, Any]:
         "id": entry.id, "created": entry.created, **summary(entry.manifest), "in_use": entry.active,
         "bytes": entry.bytes, "drift": _as_json(since), "marks": marks,
     }  # fmt: skip
+
+
+def _told(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The cells of an adapter, narrow enough that three stand side by side on a terminal of 80 columns."""
+    state = "in use, " if row["in_use"] else ""
+    strength = "" if row["strength"] is None else f", strength {row['strength']:g}"
+    tuned = [
+        row["created"][:16].replace("T", " "),
+        str(row["base"] or "–"),
+        f"{row['method']}{strength}, {plain(row['examples'])} examples",
+    ]
+    came = [
+        f"dev loss {change(row['dev_loss_base'], row['dev_loss_tuned'], '{:.3f}')}",
+        f"dev F1 {change(row['dev_f1_base'], row['dev_f1'], '{:.1%}')}",
+        f"general {change(row['general_before'], row['general_after'], '{:.1%}')}",
+        *row["marks"],
+    ]
+    return f"{row['id']}\n{state}{row['bytes'] / 1e6:.1f} MB", "\n".join(tuned), "\n".join(came)
 
 
 def _as_json(since: Drift) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def change_pairs(shelf):
     return len(pairs)
 
 
-def test_list(run, tuned, shelf):
+def test_list(run, tuned, shelf, monkeypatch):
     done = run("list", "--json")
     first, second = done.json["adapters"]
     assert [first["id"], second["id"]] == tuned
@@ -106,8 +106,13 @@ def test_list(run, tuned, shelf):
     )  # fmt: skip
     folder = shelf / ".fieldguide" / "adapters" / tuned[0]
     assert first["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
-    for shown in (*tuned, "2.875 → 1.500", "43.8%", "31.0% → 30.5%", "yes", "rslora"):
-        assert shown in done.err
+    for shown in (
+        *tuned, "dev loss 2.875 → 1.500", "dev F1 43.8%", "general 31.0% → 30.5%", "in use, ",
+        "rslora, strength 0.75, 41 examples", "2026-03-02 10:00",
+    ):  # fmt: skip
+        assert shown in done.err, shown
+    monkeypatch.setenv("COLUMNS", "80")
+    assert all(f"│ {name} │" in run("list").err for name in tuned)
 
 
 def test_list_marks_what_is_wrong(run, tuned, shelf):
