@@ -21,7 +21,7 @@ def modelfile(chat: Chat, model: str, context_tokens: int, max_new_tokens: int, 
     ``context_tokens`` is the model's limit, ``max_new_tokens`` that of an answer; with ``adds_bos`` llama.cpp puts the
     first token before the prompt by itself. Raises ModelError for a chat template that Ollama cannot have.
     """
-    system = answer_prompt("", None)[0].content
+    system, user = _as_served()
     parameters = [f'stop "{token}"' for token in stop_tokens(chat)]
     parameters += [
         "temperature 0",
@@ -33,7 +33,7 @@ def modelfile(chat: Chat, model: str, context_tokens: int, max_new_tokens: int, 
     lines = [
         "# ollama create NAME -f Modelfile",
         "# Ask it as Fieldguide does: the passages, each under its number and heading, then the question:",
-        *(f"#   {line}".rstrip() for line in _layout().splitlines()),
+        *(f"#   {line}".rstrip() for line in user.splitlines()),
         f"FROM ./{model}",
         f'TEMPLATE """{template(chat, adds_bos)}"""',
         f'SYSTEM """{_quoted(system)}"""',
@@ -66,11 +66,11 @@ def _end(chat: Chat) -> str:
     return "" if chat.end_id is None else str(chat.tokenizer.convert_ids_to_tokens(chat.end_id))
 
 
-def _layout() -> str:
-    """The user's message with its slots, as the model was tuned on it."""
+def _as_served() -> tuple[str, str]:
+    """System message, and the user's message with its slots, as the model was tuned on them."""
     chunk = Chunk("", "", (), "TEXT", (), "FILE, HEADING")
-    shown = answer_prompt("QUESTION", Context((ScoredChunk(chunk, 0.0, 1),), ""))[1].content
-    return shown.replace(passage_text(1, chunk), passage_text(1, chunk) + "\n\n[2] …")
+    system, user = answer_prompt("QUESTION", Context((ScoredChunk(chunk, 0.0, 1),), ""))
+    return system.content, user.content.replace(passage_text(1, chunk), passage_text(1, chunk) + "\n\n[2] …")
 
 
 def _escaped(text: str) -> str:
