@@ -126,8 +126,8 @@ def drift(
 ) -> Drift:
     """What has moved since the adapter of this manifest was tuned. None: do not look at that.
 
-    ``now`` is ``standing(catalog)``, for callers that ask about several adapters. Reads every pair once: 0.1 s for
-    5,000 of them.
+    ``now`` is ``standing(catalog)``, for callers that ask about several adapters. Reads every pair once: 0.13 s
+    of a core for 5,000 of them, 0.5 s for 20,000.
     """
     tuned_on = manifest.get("facts")
     edited = rejected = gone = 0

@@ -67,7 +67,9 @@ def show(s: Session, given: str) -> dict[str, Any]:
     sources = {document.id: Path(document.source).name for document in s.catalog.documents()}
     state = "in use" if entry.active else "not in use"
     title = Text(f"Adapter {entry.id}, {state}, {entry.bytes / 1e6:.1f} MB, weights {weights}", style="italic")
-    table = Table("what", "value", title=title, title_justify="left", show_header=False)
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", overflow="fold")  # hashes are there to be copied
     for name, value in entry.manifest.items():
         if name == "facts":
             shown = f"{len(value)} (their hashes: --json)"

@@ -148,7 +148,7 @@ def test_a_workspace_without_adapters(run):
     )  # fmt: skip
 
 
-def test_show(run, tuned, shelf):
+def test_show(run, tuned, shelf, monkeypatch):
     done = run("show", tuned[1][:5], "--json")
     assert (done.json["id"], done.json["in_use"], done.json["weights"]) == (tuned[1], True, "unharmed")
     assert done.json["manifest"]["metrics"]["tuned_f1"]["n"] == 16
@@ -159,6 +159,9 @@ def test_show(run, tuned, shelf):
         "general", "before: 0.31", f"It lies in {shelf / '.fieldguide' / 'adapters' / tuned[1]}",
     ):  # fmt: skip
         assert shown in done.err, shown
+    monkeypatch.setenv("COLUMNS", "80")
+    folded = "".join(run("show", tuned[1]).err.replace("│", "").split())
+    assert done.json["manifest"]["sha256"] in folded  # nothing is cut off
     for name in done.json["manifest"]:
         assert name in done.err or name in ("curve", "loss")
     weights = shelf / ".fieldguide" / "adapters" / tuned[1] / "adapter_model.safetensors"

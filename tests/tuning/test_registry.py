@@ -118,9 +118,9 @@ def test_drift_is_fast_on_thousands_of_pairs(catalog):
     pairs = [pair(n) for n in range(5000)]
     catalog.put_pairs(pairs)
     manifest = {"facts": facts(pairs)}
-    started = time.perf_counter()
+    started = time.process_time()
     assert drift(manifest, catalog, None, None, None).changed == 0
-    assert time.perf_counter() - started < 2  # 0.1 s where nothing else runs
+    assert time.process_time() - started < 2  # 0.13 s where nothing else runs
 
 
 def test_training_leaves_a_shelf_without_drift(trained):
