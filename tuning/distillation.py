@@ -7,6 +7,7 @@ useful as it makes the right answer likely, and the retriever learns the generat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,17 @@ def answer_likelihoods(
     answers: Sequence[str],
     progress: Progress | None = None,
     adapter: str | None = None,
+    lead: str = "",
 ) -> list[float]:
     """Mean log-likelihood of each answer's tokens (with the end of the turn) after its prompt, at most 0.
 
-    By the base model, or with the adapter of this id (see ``load_adapter``) on. -inf where prompt and answer do not
-    fit the model's window. Raises ModelError for an unknown adapter.
+    By the base model, or with the adapter of this id (see ``load_adapter``) on. After a ``lead``, the words with which
+    the reply is taken to begin, the answer's own tokens alone are counted: neither the lead nor the end of the turn.
+    -inf where prompt and answer do not fit the model's window. Raises ModelError for an unknown adapter.
     """
     import torch
 
-    rows = [
-        (generator.render(prompt), generator.completion_ids(answer))
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
+    rows = [_row(generator, prompt, answer, lead) for prompt, answer in zip(prompts, answers, strict=True)]
     found = [-np.inf] * len(rows)
     fitting = [n for n, (prompt, answer) in enumerate(rows) if len(prompt) + len(answer) <= generator.context_tokens]
     with generator.using(adapter) as model, torch.inference_mode():
@@ -50,6 +50,17 @@ def answer_likelihoods(
             if progress is not None:
                 progress.advance(len(part))
     return found
+
+
+def _row(generator: TransformersGenerator, prompt: Prompt, answer: str, lead: str) -> tuple[list[int], list[int]]:
+    """Token ids that are given and that are counted."""
+    if not lead:
+        return generator.render(prompt), generator.completion_ids(answer)
+    ends = 0 if generator.chat.end_id is None else 1
+    whole, begun = generator.completion_ids(f"{lead} {answer}"), generator.completion_ids(lead)
+    whole, begun = whole[: len(whole) - ends], begun[: len(begun) - ends]
+    given = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(whole, begun, strict=False)))
+    return generator.render(prompt) + whole[:given], whole[given:]
 
 
 def _mean_log_likelihoods(model: Any, rows: Sequence[tuple[list[int], list[int]]], device: str) -> list[float]:

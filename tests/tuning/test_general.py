@@ -10,7 +10,7 @@ from fieldguide.models.base import Generation, Message
 from fieldguide.models.tiny import write_tiny_adapter
 from fieldguide.models.transformers_generator import TransformersGenerator
 from tuning.distillation import answer_likelihoods
-from tuning.general import General, GeneralQuestion, change, draw, forgetting, measure, neutral_prompt, read_suite
+from tuning.general import LEAD, General, GeneralQuestion, change, draw, forgetting, measure, neutral_prompt, read_suite
 from tuning.intervals import Interval
 
 SUITE = [
@@ -148,7 +148,7 @@ def test_replies_are_scored_against_all_references(tiny, monkeypatch):
     assert found.values["em"] == (1.0, 0.0)
     assert found.values["containment"] == (1.0, 1.0)
     assert found.values["f1"] == pytest.approx((1.0, 2 / 6))
-    likelihoods = answer_likelihoods(tiny, [neutral_prompt(q) for q in SUITE[:2]], ["the fox", "2"])
+    likelihoods = answer_likelihoods(tiny, [neutral_prompt(q) for q in SUITE[:2]], ["the fox", "2"], lead=LEAD)
     assert found.values["loss"] == pytest.approx([-value for value in likelihoods])
     assert found.intervals["em"].mean == 0.5
     row = found.row()
@@ -189,3 +189,18 @@ def test_nothing_to_ask_and_unknown_adapters_are_errors(tiny):
         measure(tiny, None, SUITE[2:], 4)
     with pytest.raises(ModelError, match="not loaded"):
         measure(tiny, "nothing", SUITE[:2], 4)
+
+
+def test_after_a_lead_the_answers_own_tokens_alone_are_counted(tiny):
+    import torch
+
+    prompt = neutral_prompt(SUITE[0])
+    start, lead = tiny.render(prompt), tiny.completion_ids(LEAD)[:-1]
+    whole = tiny.completion_ids(f"{LEAD} the fox")[:-1]
+    assert whole[: len(lead)] == lead
+    with torch.inference_mode():
+        logits = tiny.model(torch.tensor([start + whole])).logits[0].log_softmax(-1)
+    own = [float(logits[len(start) + n - 1, whole[n]]) for n in range(len(lead), len(whole))]
+    found = answer_likelihoods(tiny, [prompt], ["the fox"], lead=LEAD)
+    assert found == pytest.approx([sum(own) / len(own)], abs=1e-4)
+    assert found != pytest.approx(answer_likelihoods(tiny, [prompt], ["the fox"]), abs=1e-3)

@@ -14,7 +14,7 @@ from fieldguide.models.tiny import write_tiny_adapter
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.types import Silent
 from tuning.distillation import answer_likelihoods
-from tuning.general import GeneralQuestion
+from tuning.general import LEAD, GeneralQuestion
 from tuning.intervals import Interval, mean_interval
 from tuning.strength import Point, choose_strength, pareto_front, sweep
 
@@ -254,7 +254,7 @@ def test_the_sweep_measures_what_was_asked_and_leaves_the_generator_as_it_was(ge
     by_hand = answer_likelihoods(generator, [ASK, ASK], ["the fox", "a dog"], adapter=held)
     assert points[2].domain_loss == pytest.approx(-sum(by_hand) / 2, abs=1e-5)
     general = [(Message("user", "The fox jumps.\n\nWhat is said?"),), (Message("user", "What is two?"),)]
-    base = answer_likelihoods(generator, general, ["the fox", "2"])
+    base = answer_likelihoods(generator, general, ["the fox", "2"], lead=LEAD)
     assert points[0].general_loss == pytest.approx(-sum(base) / 2, abs=1e-5)
     assert points[0].gain == Interval(0.0, 0.0, 0.0, 2)
     assert points[1].rise.mean == pytest.approx(points[1].general_loss - points[0].general_loss)
