@@ -12,15 +12,15 @@ Manifest = Mapping[str, Any]
 
 _MADE_WITH = (
     "base", "base_hash", "method", "start", "order", "strength", "retriever", "index", "prompt", "steps",
-    "planned_steps", "tokens", "seconds", "version",
+    "planned_steps", "passes", "best_step", "ended", "tokens", "seconds", "version",
 )  # fmt: skip
-_DEV_F1 = {"base": ("dev_f1_base", "base_f1"), "tuned": ("dev_f1_tuned", "tuned_f1", "dev_f1")}
-_GENERAL = {"before": ("before", "base"), "after": ("after", "tuned")}
+_DEV_F1 = {"base": ("dev_f1_base",), "tuned": ("dev_f1_tuned",)}
+_GENERAL = {"before": ("before",), "after": ("after",)}
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
     """The figures that adapters are listed with. Means are from 0 to 1, losses in nats a token."""
-    measured, general = manifest.get("metrics") or {}, manifest.get("general") or {}
+    measured, general = {**manifest, **(manifest.get("metrics") or {})}, manifest.get("general") or {}
     tuned = _first(measured, _DEV_F1["tuned"])
     return {
         "base": manifest.get("base"), "method": manifest.get("method", "lora"), "examples": manifest.get("examples"),
@@ -33,7 +33,10 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 
 
 def no_better(manifest: Manifest) -> bool:
-    """Whether the adapter was measured on held-out pairs and its loss is not lower than the base model's."""
+    """Whether the adapter was measured on held-out pairs and did not pass there, or (an older manifest, which does not
+    say) its loss is not lower than the base model's."""
+    if "passed" in manifest:
+        return not manifest["passed"]
     before, after = manifest.get("dev_loss_base"), manifest.get("dev_loss_tuned")
     return before is not None and after is not None and after >= before
 
@@ -130,7 +133,7 @@ def _first(found: Manifest, names: Sequence[str]) -> float | None:
 
 
 def _mean(value: Any) -> float | None:
-    """A figure that stands alone, as {mean, low, high, n}, or as the F1 among several."""
+    """A figure that stands alone, as {mean, low, high, n}, or as the F1 among several metrics."""
     if isinstance(value, Mapping):
-        return next((m for name in ("mean", "token_f1", "f1") if (m := _mean(value.get(name))) is not None), None)
+        return next((m for name in ("mean", "f1", "metrics") if (m := _mean(value.get(name))) is not None), None)
     return float(value) if isinstance(value, int | float) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,12 @@ def readable(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return "\n".join(f"{name}: {interval(v)}" for name, v in value.items()) or "none"
+        rows = []
+        for name, inner in value.items():
+            shown = interval(inner)
+            nested = isinstance(inner, Mapping) and inner and "mean" not in inner
+            rows.append(f"{name}:\n{textwrap.indent(shown, '  ')}" if nested else f"{name}: {shown}")
+        return "\n".join(rows) or "none"
     if isinstance(value, list | tuple):
         return listed([readable(v) for v in value])
     return str(value)

@@ -178,12 +178,14 @@ def delete(s: Session, given: Sequence[str], *, force: bool) -> dict[str, Any]:
 
 
 def _switched(s: Session, entry: Entry, was: str | None) -> dict[str, Any]:
-    from tuning.manifests import no_better
+    from tuning.manifests import no_better, summary
 
     notes = [moved(s, entry.manifest, None).sentence(entry.id)]
     if no_better(entry.manifest):
-        before, after = entry.manifest["dev_loss_base"], entry.manifest["dev_loss_tuned"]
-        notes.append(f"On held-out pairs it was no better than the model alone (loss {before:.3f}, tuned {after:.3f}).")
+        found = summary(entry.manifest)
+        loss = change(found["dev_loss_base"], found["dev_loss_tuned"], "{:.3f}")
+        f1 = change(found["dev_f1_base"], found["dev_f1"], "{:.1%}")
+        notes.append(f"On held-out pairs it was no better than the model alone (loss {loss}, F1 {f1}).")
     notes = [note for note in notes if note]
     s.say(f"Adapter {entry.id} is in use." + (f" Before it was {was}." if was not in (None, entry.id) else ""))
     for note in notes:

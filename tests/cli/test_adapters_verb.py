@@ -53,7 +53,7 @@ def tuned(shelf, made):
         if number:
             manifest |= {
                 "method": "rslora", "strength": 0.75, "general": {"before": 0.31, "after": 0.305},
-                "metrics": {"tuned_f1": {"mean": 0.4375, "low": 0.25, "high": 0.625, "n": 16}},
+                "metrics": {"dev_f1_tuned": {"mean": 0.4375, "low": 0.25, "high": 0.625, "n": 16}},
                 "curve": [
                     {"step": 4, "loss": 2.25, "dev_loss": 2.0, "dev_f1": 0.25, "memory_mb": 900},
                     {"step": 8, "loss": 1.75, "dev_loss": 1.5, "dev_f1": 0.4375, "memory_mb": 900},
@@ -151,11 +151,11 @@ def test_a_workspace_without_adapters(run):
 def test_show(run, tuned, shelf, monkeypatch):
     done = run("show", tuned[1][:5], "--json")
     assert (done.json["id"], done.json["in_use"], done.json["weights"]) == (tuned[1], True, "unharmed")
-    assert done.json["manifest"]["metrics"]["tuned_f1"]["n"] == 16
+    assert done.json["manifest"]["metrics"]["dev_f1_tuned"]["n"] == 16
     n = len(done.json["manifest"]["facts"])
     assert (done.json["drift"]["facts"], done.json["drift"]["share"]) == (n, 0.0)
     for shown in (
-        "rslora", "rank: 8", f"{n} (their hashes: --json)", "tuned_f1: 0.438 (0.250 to 0.625), n = 16", "memory_mb",
+        "rslora", "rank: 8", f"{n} (their hashes: --json)", "dev_f1_tuned: 0.438 (0.250 to 0.625), n = 16", "memory_mb",
         "general", "before: 0.31", f"It lies in {shelf / '.fieldguide' / 'adapters' / tuned[1]}",
     ):  # fmt: skip
         assert shown in done.err, shown
@@ -250,7 +250,7 @@ def test_use_says_what_is_doubtful(run, tuned, shelf):
     assert run("use", tuned[0], "--json").json["notes"] == [
         f"Since adapter {tuned[0]} was tuned, 4 of {n} facts ({share}) it was tuned on have changed (1 edited, "
         "1 rejected, 2 gone).",
-        "On held-out pairs it was no better than the model alone (loss 2.875, tuned 3.000).",
+        "On held-out pairs it was no better than the model alone (loss 2.875 → 3.000, F1 –).",
     ]
     assert "no better than the model alone" in run("list").err
 

@@ -268,8 +268,8 @@ NEW = OLD | {
         {"step": 4, "loss": 2.5, "dev_loss": 2.6, "dev_f1": 0.5},
         {"step": 12, "loss": 2.0, "dev_loss": 2.5, "dev_f1": 0.4},
     ],
-    "metrics": {"tuned_f1": {"mean": 0.48, "low": 0.4, "high": 0.56, "n": 24}},
-    "general": {"before": {"f1": {"mean": 0.3}}, "after": 0.25},
+    "metrics": {"dev_f1_tuned": {"mean": 0.48, "low": 0.4, "high": 0.56, "n": 24}},
+    "general": {"before": {"suite": "s", "metrics": {"f1": {"mean": 0.3}, "loss": {"mean": 2.0}}}, "after": 0.25},
 }  # fmt: skip
 
 
@@ -282,7 +282,9 @@ def test_summaries_of_every_version():
     assert (old["method"], old["dev_f1"], old["strength"], old["general_after"]) == ("lora", None, None, None)
     assert summary(NEW | {"metrics": {}})["dev_f1"] == 0.5  # the best point of the curve
     assert set(summary({}).values()) == {None, "lora"}
+    assert summary(OLD | {"dev_f1_base": 0.125, "dev_f1_tuned": 0.25})["dev_f1_base"] == 0.125
     assert (no_better(OLD), no_better(NEW), no_better({})) == (False, True, False)
+    assert (no_better(OLD | {"passed": False}), no_better(NEW | {"passed": True})) == (True, False)
 
 
 def test_differences():
@@ -293,7 +295,7 @@ def test_differences():
     assert (trained["same"], trained["hash"], trained["examples"]) == (False, ["t1", "t2"], [8, 8])
     assert trained["documents"] == {"shared": 1, "worded_otherwise": 0, "only_a": 1, "only_b": 2}
     assert trained["facts"] is None  # the older one does not name them
-    assert found["metrics"] == {"tuned_f1": [None, NEW["metrics"]["tuned_f1"]]}
+    assert found["metrics"] == {"dev_f1_tuned": [None, NEW["metrics"]["dev_f1_tuned"]]}
     assert [(row["step"], row["a"] and row["a"]["loss"], row["b"] and row["b"]["loss"]) for row in found["curves"]] == [
         (4, 3.0, 2.5), (8, 2.0, None), (12, 1.0, 2.0)
     ]  # fmt: skip
