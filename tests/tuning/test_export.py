@@ -263,14 +263,12 @@ def test_pre_tokenizer_is_read_off_the_tokenizer(tiny_model: Path, tmp_path: Pat
     assert gguf.pre_tokenizer(tmp_path / "nowhere") is None
 
 
-def test_only_an_unknown_tokenizer_gets_the_name(tmp_path: Path) -> None:
+def test_around_the_converter(tmp_path: Path) -> None:
     class TextModel:
         dir_model = tmp_path
 
         def get_vocab_base_pre(self, tokenizer: str) -> str:
-            if tokenizer == "known":
-                return "smollm"
-            raise NotImplementedError
+            return "guessed"
 
         def _create_vocab_sentencepiece(self) -> str:
             return "read"
@@ -278,7 +276,7 @@ def test_only_an_unknown_tokenizer_gets_the_name(tmp_path: Path) -> None:
     name_pre_tokenizer(TextModel, "gpt-2")
     look_before_sentencepiece(TextModel)
     model = TextModel()
-    assert [model.get_vocab_base_pre(name) for name in ("known", "other")] == ["smollm", "gpt-2"]
+    assert model.get_vocab_base_pre("any") == "gpt-2"
     with pytest.raises(FileNotFoundError):
         model._create_vocab_sentencepiece()
     (tmp_path / "tokenizer.model").touch()

@@ -118,7 +118,7 @@ def unpack(wheel: Path, folder: Path) -> None:
 def run(converter: Converter, model: Path, outfile: Path, outtype: str, pre: str | None) -> None:
     """Convert the safetensors in ``model`` to ``outfile``, its weights as ``outtype`` (the converter's word for it).
 
-    ``pre`` is the pre-tokenizer for a tokenizer that the converter does not know (see ``gguf.pre_tokenizer``).
+    ``pre`` is the pre-tokenizer where it is known better than by the converter's guess (see ``gguf.pre_tokenizer``).
     Raises ModelError with the converter's last words if it fails.
     """
     if converter.script.suffix == ".py":

@@ -47,8 +47,10 @@ def pre_tokenizer(merged: Path) -> str | None:
     """llama.cpp's name for this tokenizer's way of cutting text before its merges, where it can be read off the
     tokenizer itself: "gpt-2" for GPT-2's byte-level expression and nothing else; None: the converter has to know it.
 
-    The converter knows tokenizers by a hash of what they do to one text. A model that came from a GGUF file (the
-    bundled one) has a tokenizer that transformers rebuilt, with GPT-2's expression alone, and so another hash.
+    The converter tells tokenizers apart by a hash of what they do to one text, which is not enough for a model that
+    came from a GGUF file, as the bundled one: transformers rebuilt its tokenizer with GPT-2's expression alone, and
+    the hash takes it for SmolLM2's own, which also cuts between digits, so that line breaks before a number
+    become other tokens than those that the model was tuned on.
     """
     try:
         told = json.loads((merged / "tokenizer.json").read_text("utf-8"))

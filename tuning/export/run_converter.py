@@ -1,8 +1,9 @@
 """The child process in which llama.cpp's convert_hf_to_gguf.py runs: ``run_converter.py SCRIPT PRE MODEL ARGUMENT...``.
 
-Changes two things around that script and nothing in it. PRE, where not "-", names the pre-tokenizer for a tokenizer
-whose hash the script does not know. And a model without a sentencepiece tokenizer needs no sentencepiece, which the
-script imports before it looks whether there is such a tokenizer. Imports nothing of Fieldguide.
+Changes two things around that script and nothing in it. PRE, where not "-", is the pre-tokenizer that was read off the
+tokenizer itself; the script guesses it from a hash over one text (see ``gguf.pre_tokenizer``). And a model without a
+sentencepiece tokenizer needs no sentencepiece, which the script imports before it looks whether there is such a
+tokenizer. Imports nothing of Fieldguide.
 """
 
 from __future__ import annotations
@@ -27,16 +28,8 @@ def main(script: Path, pre: str, model: Path, arguments: list[str]) -> None:
 
 
 def name_pre_tokenizer(text_model: Any, pre: str) -> None:
-    """Let the converter take ``pre`` for a tokenizer that it does not recognise; what it recognises stays as it is."""
-    known = text_model.get_vocab_base_pre
-
-    def get_vocab_base_pre(self: Any, tokenizer: Any) -> str:
-        try:
-            return str(known(self, tokenizer))
-        except NotImplementedError:
-            return pre
-
-    text_model.get_vocab_base_pre = get_vocab_base_pre
+    """Let the converter write ``pre`` without a guess."""
+    text_model.get_vocab_base_pre = lambda self, tokenizer: pre
 
 
 def look_before_sentencepiece(text_model: Any) -> None:
