@@ -95,7 +95,7 @@ def test_trains_and_says_the_same_when_loaded_again(
 ) -> None:
     if method in ("qlora", "loftq"):
         pytest.importorskip("bitsandbytes")
-    settings = Tuning(method=method, rank=4, alpha=8, half=half)  # type: ignore[arg-type]
+    settings = Tuning(method=method, rank=4, alpha=8, half=half)
     wrapped = wrap(tiny_model, settings, ids)
     losses = train(wrapped, ids)
     assert losses[-1] < 0.6 * losses[0]
