@@ -14,6 +14,8 @@ from typing import Any
 from assistant.cite import cite
 from fieldguide.models.base import Generation, Generator
 from fieldguide.prompts import answer_prompt, answer_prompt_hash
+from fieldguide.prompts.indicator import marked
+from fieldguide.replies import read_reply
 from fieldguide.settings import Answer as AnswerSettings
 from fieldguide.types import Answer, Context, Document, Retriever, Trace
 
@@ -54,10 +56,14 @@ def answer_in_context(
 ) -> list[Answer]:
     """An answer to each question over the passages given (None: without any), with checked citations.
 
-    Where a context is empty the answer abstains: nothing is generated without a passage to check it against.
+    Where a context is empty the answer abstains: nothing is generated without a passage to check it against. So it
+    does where the model replies that the documents do not hold it. Marks and quotes that a model was trained to write
+    are read off (``fieldguide.replies``); citations do not rest on them.
     """
     asked = [n for n, context in enumerate(contexts) if context is None or context.passages]
     prompts = [answer_prompt(questions[n], contexts[n]) for n in asked]
+    if settings.indicator:
+        prompts = [prompt if contexts[n] is None else marked(prompt) for n, prompt in zip(asked, prompts, strict=True)]
     started = time.perf_counter()
     replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
     generated = dict(zip(asked, replies, strict=True))
@@ -78,7 +84,7 @@ def _answer(
     index: str | None,
     seconds: Mapping[str, float],
 ) -> Answer:
-    text = " ".join(generation.text.split()) if generation is not None else ""
+    text = read_reply(generation.text).answer if generation is not None else ""
     passages = context.passages if context is not None else ()
     citations, unsupported = (
         cite(question, text, context, documents, settings.support) if context else ([], [text] * bool(text))

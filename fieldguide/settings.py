@@ -261,9 +261,9 @@ class Tuning(_Section):
     orders: tuple[Literal["served", "rank", "ends", "reverse", "random"], ...] = Field(
         ("served",), description="orders of the passages, in turn over the contexts"
     )
-    closed_book_share: float = Field(0.2, ge=0, le=1, description="share of examples without passages")
+    closed_book_share: float = Field(0.2, ge=0, le=1, description="examples without passages, as a share of the pairs; 1 = only such")
     gold_missing_share: float = Field(
-        0.1, ge=0, le=1, description="share of the others whose passages lack the answer: the target is a refusal"
+        0.1, ge=0, le=1, description="examples whose passages lack the answer, as a share of the pairs: learn to refuse"
     )
     target: Literal["answer", "marked", "reasoned"] = Field(
         "answer", description="what is learned: the answer; with its passage's mark; passage and quote, then the answer"
@@ -307,6 +307,7 @@ class Answer(_Section):
     """Answering and citing."""
 
     max_new_tokens: int = Field(48, ge=1, le=4096, description="longest answer, in tokens of the generator")
+    indicator: bool = Field(False, description="mark questions with passages, for adapters tuned with that")
     support: float = Field(
         0.6, gt=0, le=1, description="share of a statement's words that a cited span must hold to support it"
     )

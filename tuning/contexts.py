@@ -26,7 +26,7 @@ class Shape:
     """How a training set is put together; fields as in ``settings.Tuning``.
 
     ``closed_book_share`` and ``gold_missing_share`` are of the pairs, and add examples: every pair is also trained
-    with its evidence. ``passes`` repeats the set with other questions leading the retrieval and other draws.
+    with its evidence, but with a ``closed_book_share`` of 1, which trains nothing else. ``passes`` repeats the set with other questions leading the retrieval and other draws.
     """
 
     per_context: int = 1
@@ -55,9 +55,10 @@ def build_examples(
     builder = _Builder(retrievers, by_document, shape, draw)
     examples: list[Example] = []
     for number in range(shape.passes):
-        groups = [_rotated(group, number) for group in _grouped(pairs, shape.per_context)]
+        shown = pairs if shape.closed_book_share < 1 else ()
+        groups = [_rotated(group, number) for group in _grouped(shown, shape.per_context)]
         found = builder.with_passages(groups, number)
-        removed = [p for p in pairs if p.answerable and draw.random() < shape.gold_missing_share]
+        removed = [p for p in shown if p.answerable and draw.random() < shape.gold_missing_share]
         found += builder.without_gold([_rotated(g, number) for g in _grouped(removed, shape.per_context)], number)
         closed = [p for p in pairs if p.answerable and draw.random() < shape.closed_book_share]
         found += [

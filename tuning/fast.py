@@ -21,13 +21,14 @@ def block_attention(
 ) -> tuple[Any, None]:
     """Causal attention of queries (b, heads, n, d) over keys (b, kv heads, n, d), as transformers calls it.
 
-    ``attention_mask`` is boolean (true: may look) or additive, of shape (b, 1, n, n). Rows are worked on in blocks whose columns end where the
-    block ends: half of the work of the whole square, in matrix products that a CPU runs near its peak; heads that
-    share keys are one product. Dropout of attention weights is not supported (no such model is trained here).
+    ``attention_mask`` is boolean (true: may look) or additive, of shape (b, 1, n, n). Rows are worked on in blocks
+    whose columns end where the block ends: half of the work of the whole square, in matrix products that a CPU runs
+    near its peak; heads that share keys are one product. Where that does not fit (with a cache, while answers are
+    written; with dropout of the weights) torch's own attention does it.
     """
     import torch
 
-    if attention_mask is None or key.shape[2] != query.shape[2]:  # with a cache, while answers are written
+    if attention_mask is None or key.shape[2] != query.shape[2] or unused.get("dropout"):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         found: tuple[Any, None] = sdpa_attention_forward(
@@ -186,7 +187,9 @@ def _is_plain_lora(module: Any) -> bool:
     if name not in module.lora_A or module.lora_variant.get(name) is not None or module.lora_bias.get(name):
         return False
     base = module.get_base_layer()
-    return not getattr(module.lora_dropout[name], "p", 0.0) and not base.weight.requires_grad and not module.fan_in_fan_out
+    if getattr(module.lora_dropout[name], "p", 0.0) or module.fan_in_fan_out:
+        return False
+    return not base.weight.requires_grad
 
 
 def _lora_forward(module: Any, function: Any) -> Callable[..., Any]:
@@ -194,6 +197,8 @@ def _lora_forward(module: Any, function: Any) -> Callable[..., Any]:
     base, a, b = module.get_base_layer(), module.lora_A[name], module.lora_B[name]
 
     def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if module.disable_adapters:
+            return base(x)
         return function.apply(x, base.weight, base.bias, a.weight, b.weight, module.scaling[name])
 
     return forward

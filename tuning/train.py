@@ -23,11 +23,12 @@ from fieldguide.types import Progress, Retriever, content_hash
 from tuning.apart import train_apart, write_rows
 from tuning.examples import Example, set_hash, shares
 from tuning.gate import Weighed, weigh
-from tuning.loop import Loop, LoopResult, latest_checkpoint, read_plan
+from tuning.loop import ANSWER_TOKENS, Loop, LoopResult, latest_checkpoint, read_plan
 from tuning.methods import APART
 from tuning.registry import facts
 from tuning.rounds import still_wrong, variants
 from tuning.start import find_start, start_hash
+from tuning.together import train_together
 from tuning.tokenise import Sequences, tokenise
 from tuning.training_set import TrainingSet, assemble, extended, judge_of
 
@@ -56,12 +57,13 @@ def tune(
     new_run: Callable[[], Path],
     progress: Progress,
     stopped: Callable[[], bool] = lambda: False,
+    processes: int = 1,
 ) -> TuneReport:
     """Train an adapter on the catalogue's train pairs and register it.
 
     It becomes the one in use if it passes the gate on the dev pairs (arXiv 2401.08406 and others saw tuning lower
     accuracy, so no adapter is served unseen). An interrupted run goes on from its last checkpoint; the same inputs are
-    not trained twice. ``stopped`` is asked after each step. With ``settings.minutes`` all of it ends within that time.
+    not trained twice. ``stopped`` is asked after each step; ``processes`` share the training. With ``settings.minutes`` all of it ends within that time.
 
     Raises NotReady without pairs, KeyboardInterrupt when stopped (after a checkpoint), IntegrityError if the base
     weights changed.
@@ -81,7 +83,8 @@ def tune(
     run = next((p.parent for p in sorted(runs.glob("*-tune*/plan.json")) if _unfinished(p, key)), None) or new_run()
     base.unload_adapters()
     weighing = Weighed.begin(base, settings, progress)
-    trained, result, made = _rounds(catalog, made, base, settings, run, key, start, progress, stopped, end, weighing)
+    training = _Training(base, run, progress, stopped, processes, end, weighing.tail)
+    trained, result, made = _rounds(catalog, made, settings, key, start, training)
     if base.base_hash() != base_hash:
         raise IntegrityError("The base model's weights changed while an adapter was trained on them.")
     weighed = weigh(trained, base, made.dev, weighing, settings, result, progress)
@@ -113,65 +116,70 @@ def active_adapter(catalog: Catalog, adapters: Path) -> tuple[Artefact, Path] | 
     return active, folder
 
 
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What one training shares with the next round's: the base model, the run's folder, how to report and to stop,
+    the moment at which all of it has to have ended (None: none), and the seconds that what follows will take."""
+
+    base: TransformersGenerator
+    run: Path
+    progress: Progress
+    stopped: Callable[[], bool]
+    processes: int
+    end: float | None
+    tail: float
+
+    def left(self) -> float | None:
+        """Seconds for training and looks, None for any number."""
+        return None if self.end is None else self.end - time.monotonic() - self.tail
+
+    def once(
+        self, made: TrainingSet, settings: Tuning, key: str, start: Path | None, run: Path
+    ) -> tuple[Path, LoopResult]:
+        """One training: here, in several processes, or in a child where the method needs a base of its own."""
+        base = self.base
+        train, dev = _rows(made.train, base), _rows(made.dev, base)
+        file, dtype = run / "rows.jsonl", str(base.dtype).removeprefix("torch.")
+        if settings.method in APART:
+            write_rows(file, train, dev)
+            return train_apart(
+                base.path, dtype, file, settings, run, key, self.progress, self.stopped, device=base.device
+            )
+        if self.processes > 1:
+            write_rows(file, train, dev)
+            return train_together(
+                base.path, dtype, file, settings, run, key, self.progress, self.stopped, self.processes, start=start,
+                passes=made.passes, seconds=self.left(),
+            )  # fmt: skip
+        left = None if self.end is None else lambda: self.left() or 0.0
+        loop = Loop(
+            base.model, base.tokenizer, settings, run, self.progress, self.stopped, start=start, passes=made.passes,
+            left=left,
+        )  # fmt: skip
+        return loop.adapter_folder, loop.run(train, dev, key, judge_of(made.dev, base))
+
+
 def _rounds(
-    catalog: Catalog,
-    made: TrainingSet,
-    base: TransformersGenerator,
-    settings: Tuning,
-    run: Path,
-    key: str,
-    start: Path | None,
-    progress: Progress,
-    stopped: Callable[[], bool],
-    end: float | None,
-    weighing: Weighed,
+    catalog: Catalog, made: TrainingSet, settings: Tuning, key: str, start: Path | None, training: _Training
 ) -> tuple[Path, LoopResult, TrainingSet]:
     """Train; then, for each further round, add a variant of each training pair that is still answered wrong and go on
-    from the adapter so far (LLM2LLM). Each round has a folder of its own and is not trained again when resumed."""
-    trained, result = _train_once(made, base, settings, run, key, start, progress, stopped, end, weighing.tail)
+    from the adapter so far (LLM2LLM). Each round has a folder of its own and goes on there when resumed."""
+    trained, result = training.once(made, settings, key, start, training.run)
     for number in range(1, settings.rounds + 1):
+        base = training.base
         adapter = base.load_adapter(trained)
-        wrong = still_wrong(made.train, base, adapter, 48, progress)
+        wrong = still_wrong(made.train, base, adapter, ANSWER_TOKENS, training.progress)
         base.unload_adapters()
         more = variants(made.pairs, wrong, known=catalog.pairs(every=True), seed=settings.seed + number)
         made.notes.append(f"Round {number}: {len(wrong)} training examples still wrong, {len(more)} variants added.")
         if not more:
             break
         made = extended(made, more, settings)
-        folder = run / f"round-{number}"
+        folder = training.run / f"round-{number}"
         folder.mkdir(exist_ok=True)
-        again = settings.model_copy(update={"epochs": 1.0})
         key = content_hash(key, set_hash(made.train))
-        trained, result = _train_once(made, base, again, folder, key, trained, progress, stopped, end, weighing.tail)
+        trained, result = training.once(made, settings, key, trained, folder)
     return trained, result, made
-
-
-def _train_once(
-    made: TrainingSet,
-    base: TransformersGenerator,
-    settings: Tuning,
-    run: Path,
-    key: str,
-    start: Path | None,
-    progress: Progress,
-    stopped: Callable[[], bool],
-    end: float | None,
-    tail: float,
-) -> tuple[Path, LoopResult]:
-    """One training in this process or, where the method needs a base of its own, in a child."""
-    rows = [_rows(examples, base) for examples in (made.train, made.dev)]
-    if settings.method in APART:
-        write_rows(run / "rows.jsonl", *rows)
-        return train_apart(
-            base.path, str(base.dtype).removeprefix("torch."), run / "rows.jsonl", settings, run, key, progress,
-            stopped, device=base.device,
-        )  # fmt: skip
-    left = None if end is None else lambda: end - time.monotonic() - tail
-    loop = Loop(
-        base.model, base.tokenizer, settings, run, progress, stopped, start=start, passes=made.passes, left=left
-    )
-    result = loop.run(*rows, key, judge_of(made.dev, base))
-    return loop.adapter_folder, result
 
 
 def _rows(examples: Sequence[Example], base: TransformersGenerator) -> list[Sequences]:

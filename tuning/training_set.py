@@ -64,16 +64,18 @@ def assemble(
     dev_pairs = choose(catalog.pairs("dev"), settings.dev_examples, settings.seed) if settings.dev_examples else []
     plain = Shape(per_context=settings.questions_per_context, style=settings.target, seed=settings.seed)
     dev = build_examples([as_asked(pair) for pair in dev_pairs], [retriever], chunks, plain)
-    kept = [example for example in train if example.gold != "missing"]
+    lost = {example.pair for example in train if example.gold == "missing"}
+    kept = [example for example in train if example.pair not in lost]
     if not kept:
         raise NotReady(
             f"The evidence of all {len(taught)} pairs is missing from the text as it is read now; run `fieldguide qa` "
             "to write new ones."
         )
-    lost = (len(train) - len(kept)) // shape.passes
-    out += Counter({"evidence is in no chunk any more": lost} if lost else {})
-    kept = _options(kept, base, settings, progress, notes)
-    return TrainingSet(kept, [e for e in dev if e.gold != "missing"], list(taught), shape.passes, out, notes)
+    if lost:
+        out["evidence is in no chunk any more"] = len(lost)
+    kept = _options(kept, taught, base, settings, progress, notes)
+    held_out = [example for example in dev if example.gold != "missing"]
+    return TrainingSet(kept, held_out, [p for p in taught if p.id not in lost], shape.passes, out, notes)
 
 
 def shape_of(settings: Tuning) -> Shape:
@@ -154,9 +156,14 @@ def _self_guided(
 
 
 def _options(
-    examples: list[Example], base: TransformersGenerator, settings: Tuning, progress: Progress, notes: list[str]
+    examples: list[Example],
+    pairs: Sequence[QAPair],
+    base: TransformersGenerator,
+    settings: Tuning,
+    progress: Progress,
+    notes: list[str],
 ) -> list[Example]:
-    """The options that change finished examples: own answers, wordings of the instruction, replay."""
+    """The options that change finished examples: own answers, the indicator, wordings of the instruction, replay."""
     if settings.own_answers:
         from tuning.own_answers import own_answers
 
@@ -165,6 +172,12 @@ def _options(
             f"The base model answers {counts.right} of {counts.examples} examples right itself; "
             f"{counts.replaced} targets are its own words now."
         )
+    if settings.indicator:
+        from tuning.indicator import indicated, known_without
+
+        known = known_without(pairs, base, 48, progress)
+        examples = indicated(examples, known)
+        notes.append(f"{len(known)} of {len(pairs)} pairs are answered right without passages: they get no mark.")
     if settings.instructions > 1:
         from tuning.instructions import varied
 
@@ -187,7 +200,7 @@ def extended(made: TrainingSet, more: Sequence[QAPair], settings: Tuning) -> Tra
     prompts = {e.pair: e for e in made.train if e.gold in ("retrieved", "inserted")}
     by_chunk = {pair.chunk: prompts[pair.id] for pair in made.pairs if pair.id in prompts}
     first = made.train[-1].group + 1
-    added = []
+    added: list[Example] = []
     for pair in more:
         model = by_chunk.get(pair.chunk)
         if model is None:
@@ -221,7 +234,8 @@ def write_dry_run(made: TrainingSet, base: TransformersGenerator, path: Path) ->
     """
     sets = {"train": made.train, "dev": made.dev}
     rows = {name: tokenise(examples, base, base.context_tokens) for name, examples in sets.items()}
-    lines, answers = [], 0
+    lines: list[dict[str, Any]] = []
+    answers = 0
     for name, examples in sets.items():
         for example in examples:
             prompt, answer = base.render(example.prompt), base.completion_ids(example.completion)

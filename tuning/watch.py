@@ -43,8 +43,10 @@ class Judge:
 def merit(look: Look, base: Look) -> float:
     """How good a checkpoint is: the share of the base model's held-out loss that is gone, plus the answers' F1.
 
-    Loss alone prefers hedging and goes up early where answers still improve; F1 alone is coarse on few questions.
+    -inf for a loss that is no number. Loss alone prefers hedging and goes up early where answers still improve; F1 alone is coarse on few questions.
     """
+    if look.loss is not None and not math.isfinite(look.loss):
+        return -math.inf
     gone = 0.0 if not look.loss or not base.loss else 1 - look.loss / base.loss
     return gone + (look.f1 or 0.0)
 
@@ -174,7 +176,11 @@ def report_callback(
     from transformers import TrainerCallback
 
     class Report(TrainerCallback):  # type: ignore[misc]
-        began = 0.0
+        began = seconds = 0.0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step and state.is_world_process_zero:  # stopped where a look was due
+                watch.after_step(state.global_step)
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.began = time.perf_counter()

@@ -151,6 +151,15 @@ def tune(
     minutes: Annotated[float | None, typer.Option(help="Plan the training to end within so many minutes.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training examples.")] = None,
     max_examples: Annotated[int | None, typer.Option(help="Train on at most so many pairs; 0 = all.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="lora, rslora, dora, qlora, pissa, olora, corda, loftq or kasa.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="What is learned: answer, marked or reasoned.")] = None,
+    start: Annotated[str | None, typer.Option(help="Adapter to begin with: auto, none or a folder.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train together: one for each GPU.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only write the training set as JSON lines, and show what is in it.")
+    ] = False,
     retriever: Annotated[
         bool, typer.Option("--retriever", help="Tune the embedder instead, with an index of its own.")
     ] = False,
@@ -172,16 +181,21 @@ def tune(
         raise typer.BadParameter("choose --retriever or --reranker: one is trained after the other.")
     if distil and not retriever:
         raise typer.BadParameter("--distil goes with --retriever.")
-    if (retriever or reranker) and (epochs is not None or max_examples is not None):
-        raise typer.BadParameter("--epochs and --max-examples are for the adapter; --minutes limits this training.")
-    flags = {"tuning": {"minutes": minutes, "epochs": epochs, "max_examples": max_examples}}
+    given = {"epochs": epochs, "max_examples": max_examples, "method": method, "target": target, "start": start}
+    if (retriever or reranker) and (dry_run or processes > 1 or any(value is not None for value in given.values())):
+        raise typer.BadParameter(
+            "only --minutes and --distil go with --retriever and --reranker; the rest is for the adapter."
+        )
+    flags = {"tuning": {"minutes": minutes, **given}}
     with session("tune", workspace, as_json=as_json, flags=flags) as s:
         if retriever:
             s.emit(retriever_tuning.tune_retriever(s, minutes=minutes or 0.0, distil=distil))
         elif reranker:
             s.emit(retriever_tuning.tune_reranker(s, minutes=minutes or 0.0))
+        elif dry_run:
+            s.emit(verbs.dry_run(s))
         else:
-            s.emit(verbs.tune(s))
+            s.emit(verbs.tune(s, processes))
 
 
 app.add_typer(adapters_app, name="adapters")

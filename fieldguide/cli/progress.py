@@ -64,7 +64,7 @@ class TerminalProgress:
     def advance(self, n: int = 1, note: str = "") -> None:
         self._done += n
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=n, note=escape(note[:40]))
+            self._bar.update(self._task, advance=n, note=escape(note[:72]))
 
     def finish(self) -> None:
         """End the step that is under way and keep its rate."""

@@ -294,6 +294,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def quieten() -> None:
     """Libraries report through us: no bars, notices or telemetry of their own."""
+    import logging
     import warnings
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -302,3 +303,4 @@ def quieten() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     warnings.filterwarnings("ignore")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of kernels that it would fetch from a hub

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from fieldguide.types import Answer, Document
 
 
-def tune(s: Session) -> dict[str, Any]:
-    """Train an adapter on the pairs."""
+def tune(s: Session, processes: int = 1) -> dict[str, Any]:
+    """Train an adapter on the pairs, in this process or in several that train together."""
     from ingest.qa.leaks import guard
     from tuning.train import tune as run
 
@@ -40,35 +40,96 @@ def tune(s: Session) -> dict[str, Any]:
     with interruptible(s) as stopped:
         report = run(
             s.catalog, retriever, s.trainable, settings, s.workspace.adapters_folder, s.workspace.runs_folder,
-            lambda: s.workspace.new_run("tune"), s.progress, stopped,
+            lambda: s.workspace.new_run("tune"), s.progress, stopped, processes=processes,
         )  # fmt: skip
     m = report.manifest
     if not report.trained:
         s.say(f"Nothing to do: adapter {report.adapter} was tuned on exactly these examples and settings.")
-    else:
-        gold = ", ".join(f"{n} gold {how}" for how, n in m["gold"].items())
-        s.say(
-            f"Adapter {report.adapter}: {m['examples']} examples ({gold}), "
-            f"{m['left_out']} left out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
-        )
-    if m["steps"] < m["planned_steps"]:
-        s.say(f"The time was up after {m['steps']} of {m['planned_steps']} planned steps.")
-    if m["dev_loss_base"] is not None:
-        s.say(
-            f"Loss on {m['dev_examples']} held-out examples: "
-            f"base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}."
-        )
-    else:
-        s.say("No held-out examples, so nothing was checked before this adapter is served.")
+    for line in tuning_report(m):
+        s.say(line)
     s.say("It is in use." if report.active else "It is NOT in use: it is no better than the base model.")
     s.say(f"It lies in {report.folder}")
+    if report.run is not None:
+        s.say(f"Curve and log: {report.run}")
     return {
         "adapter": report.adapter,
         "folder": str(report.folder),
         "trained": report.trained,
         "active": report.active,
         "manifest": m,
+        "run": str(report.run) if report.run is not None else None,
     }
+
+
+_ENDED = {
+    "time": "The time was up after {steps} of {planned_steps} planned steps.",
+    "early": "Stopped after {steps} of {planned_steps} steps: the held-out examples got no better.",
+}
+
+
+def tuning_report(m: Mapping[str, Any]) -> Iterator[str]:
+    """What a manifest tells a user, a sentence each."""
+    gold = ", ".join(f"{n} gold {how}" for how, n in m["gold"].items())
+    yield (
+        f"Adapter {m['id']}, begun {m['start']['how']}: {m['examples']} examples ({gold}), {m['left_out']} pairs left "
+        f"out, {m['steps']} steps, {m['tokens'] / max(m['seconds'], 1e-9):.0f} tokens/s."
+    )
+    yield from m["notes"]
+    if m["ended"] in _ENDED:
+        yield _ENDED[m["ended"]].format(**m)
+    if m["best_step"] < m["steps"]:
+        yield f"The best checkpoint is that of step {m['best_step']}."
+    if m["dev_loss_base"] is None:
+        yield "No held-out examples, so nothing was checked before this adapter is served."
+    else:
+        yield (
+            f"Loss on {m['dev_examples']} held-out examples: "
+            f"base {m['dev_loss_base']:.3f}, tuned {m['dev_loss_tuned']:.3f}."
+        )
+    if m["metrics"]:
+        base, tuned, change = (m["metrics"][f"dev_f1_{name}"] for name in ("base", "tuned", "change"))
+        yield (
+            f"F1 of their answers: base {100 * base['mean']:.1f}, tuned {100 * tuned['mean']:.1f}, difference "
+            f"{100 * change['mean']:+.1f} ({100 * change['low']:+.1f} to {100 * change['high']:+.1f})."
+        )
+    if m["general"]:
+        loss = m["general"]["change"]["loss"]
+        told = f"{loss['mean']:+.3f} ({loss['low']:+.3f} to {loss['high']:+.3f})"
+        yield f"Forgotten, on {loss['n']} general questions: loss {told}; adapter served at strength {m['strength']:g}."
+
+
+def dry_run(s: Session) -> dict[str, Any]:
+    """Make the training set, write it, and show what is in it; nothing is trained."""
+    from ingest.qa.leaks import guard
+    from tuning.training_set import assemble, write_dry_run
+
+    settings = s.settings.tuning
+    guard(s.catalog.pairs(every=True), s.embedder, s.settings.questions.alike, near_duplicates(s))
+    made = assemble(s.catalog, s.retriever(), s.trainable, settings, s.progress)
+    file = s.workspace.new_run("tune-dry") / "training_set.jsonl"
+    told = write_dry_run(made, s.trainable, file)
+    table = Table("gold passage", "examples", "share", title="Training set", title_justify="left")
+    for how, n in told["gold"].items():
+        table.add_row(how, str(n), f"{100 * n / told['train']:.0f}%")
+    s.progress.finish()
+    s.console.print(table)
+    s.say(
+        f"{told['train']} examples in {told['passes']} passes over the pairs, {told['dev']} held out. "
+        f"{told['rows']} rows of {told['row_tokens']} tokens (separate: {told['tokens_if_separate']}), "
+        f"{told['answer_tokens']} of them answers. Longest row {told['longest_row']} of {told['context_tokens']} "
+        f"tokens; {told['truncated']} truncated."
+    )
+    for reason, n in told["left_out"].items():
+        s.say(f"Left out: {n} pairs, {reason}.")
+    for line in told["notes"]:
+        s.say(line)
+    for example in told["examples"]:
+        s.console.rule(f"{example['gold']}, {example['prompt_tokens']} + {example['answer_tokens']} tokens")
+        for message in example["prompt"]:
+            s.console.print(Text(f"{message['role']}: {message['content']}", style="dim"))
+        s.console.print(Text(f"→ {example['completion']}", style="bold"))
+    s.say(f"All of it: {file}")
+    return told
 
 
 @contextmanager

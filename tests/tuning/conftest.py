@@ -143,8 +143,9 @@ def make_shelf(root: Path, model: Path) -> Shelf:
     catalog = Catalog.open(workspace.catalog_file)
     fill(catalog)
     settings = Tuning(
-        rank=4, alpha=8, learning_rate=0.02, epochs=2, dropout=0.1, save_steps=3, dev_examples=4, closed_book_share=0.3
-    )
+        rank=4, alpha=8, learning_rate=0.02, epochs=2, dropout=0.1, save_steps=3, dev_examples=4, closed_book_share=0.3,
+        general_questions=0, patience=100,
+    )  # fmt: skip
     shelf = Shelf(workspace, catalog, model, settings)
     shelf.index()
     return shelf

@@ -9,7 +9,8 @@ from fieldguide.models.base import Message
 from fieldguide.settings import Tuning
 from fieldguide.types import Silent
 from tuning.examples import Example
-from tuning.loop import Loop, Plan, answer_loss, latest_checkpoint, read_plan
+from tuning.loop import Loop, Plan, latest_checkpoint, read_plan
+from tuning.loss import answer_loss
 from tuning.tokenise import IGNORED, collate, tokenise
 
 FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
@@ -112,7 +113,7 @@ def test_the_output_layer_runs_only_where_there_is_a_label(tiny, rows):
 def test_the_loss_is_that_of_trls_own_trainer(shelf, tmp_path, rows):
     base = shelf.generator()
     made = Loop(base.model, base.tokenizer, shelf.settings, tmp_path, Silent(), lambda: False)
-    trainer = made._trainer(rows, [], 1)
+    trainer = made._trainer(base.model, rows, [], 1)
     trl = type(trainer).__mro__[1]
     assert trl.__name__ == "SFTTrainer"
     batch = collate([asdict(row) for row in rows], 2)
@@ -155,7 +156,8 @@ def test_steps_are_epochs_over_rows_whatever_is_left_rounded_up(shelf, tmp_path,
     _, result = run(shelf, tmp_path, rows, progress, epochs=epochs, batch_size=batch)
     assert result.steps == result.planned == len(result.losses) == steps
     assert read_plan(tmp_path) == Plan("k", steps, None)
-    assert progress.seen == [("training", steps, 0), *(f"loss {loss:.3f}" for loss in result.losses)]
+    assert progress.seen[0] == ("training", steps, 0)
+    assert [note.partition(",")[0] for note in progress.seen[1:]] == [f"loss {loss:.3f}" for loss in result.losses]
     assert result.dev_before is result.dev_after is None
 
 
@@ -210,10 +212,10 @@ def test_the_model_is_given_back_bare_and_as_it_was(shelf, tmp_path, rows):
 
 
 def test_a_failing_run_gives_the_model_back_too(shelf, tmp_path, rows, monkeypatch):
-    def fail(trainer, dev):
+    def fail(trainer):
         raise RuntimeError("no loss")
 
-    monkeypatch.setattr("tuning.loop._dev_loss", fail)
+    monkeypatch.setattr("tuning.loop.held_out_loss", fail)
     base = shelf.generator()
     names = [name for name, _ in base.model.named_modules()]
     with pytest.raises(RuntimeError, match="no loss"):
@@ -223,9 +225,9 @@ def test_a_failing_run_gives_the_model_back_too(shelf, tmp_path, rows, monkeypat
 
 
 def test_a_loss_that_is_not_a_number_is_shown_as_such(shelf, tmp_path, rows, monkeypatch):
-    import tuning.loop
+    import tuning.loss
 
-    monkeypatch.setattr(tuning.loop, "answer_loss", lambda *given: answer_loss(*given) * math.nan)
+    monkeypatch.setattr(tuning.loss, "answer_loss", lambda *given: answer_loss(*given) * math.nan)
     _, result = run(shelf, tmp_path, rows, epochs=1)
     assert len(result.losses) == 2
     assert all(math.isnan(loss) for loss in result.losses)
