@@ -51,7 +51,7 @@ _SETTINGS = {"batch_size": BATCH, "save_steps": 10**6, "seed": 0}
 
 
 def run(data: Path, quick: bool, model: str = "bundled") -> dict[str, Any]:
-    """The figures of a model, over ``data``/dev.json (or ``data``/agxqa/dev.json). Raises FieldguideError if it has too few
+    """A model's figures, over ``data``/dev.json (or ``data``/agxqa/dev.json). Raises FieldguideError if it has too few
     questions or an arm's process ends."""
     examples = read_examples(data if (data / "dev.json").exists() else data / "agxqa", QUICK if quick else EXAMPLES)
     generator = load_generator(model)
