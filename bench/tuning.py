@@ -158,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=30.0, help="limit of a tuning; 0: none")
     parser.add_argument("--questions", type=int, default=0, help="at most so many test questions; 0 = all")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of [tuning], as JSON")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of [tuning], as JSON"
+    )
     parser.add_argument("--root", type=Path, help="keep the shelves and adapters in this folder")
     options = parser.parse_args(arguments)
     quieten()

@@ -236,9 +236,12 @@ Method = Literal["lora", "rslora", "dora", "qlora", "pissa", "olora", "corda", "
 class Tuning(_Section):
     """LoRA on the pairs, in the shape that is served."""
 
-    method: Method = Field("lora", description="kind of adapter; those after qlora rewrite the base and are served apart")
+    method: Method = Field(
+        "lora", description="kind of adapter; those after qlora rewrite the base and are served apart"
+    )
     start: str = Field(
-        "auto", description='adapter to begin with: a folder, "none", or auto: the shipped reader where it fits the base'
+        "auto",
+        description='adapter to begin with: a folder, "none", or auto: the shipped reader where it fits the base',
     )
     modules: tuple[str, ...] = Field(("all-linear",), description="names of the linear layers that get an adapter")
     half: bool = Field(False, description="train only half of the layers, drawn by seed (half fine-tuning)")
@@ -261,7 +264,9 @@ class Tuning(_Section):
     orders: tuple[Literal["served", "rank", "ends", "reverse", "random"], ...] = Field(
         ("served",), description="orders of the passages, in turn over the contexts"
     )
-    closed_book_share: float = Field(0.2, ge=0, le=1, description="examples without passages, as a share of the pairs; 1 = only such")
+    closed_book_share: float = Field(
+        0.2, ge=0, le=1, description="examples without passages, as a share of the pairs; 1 = only such"
+    )
     gold_missing_share: float = Field(
         0.1, ge=0, le=1, description="examples whose passages lack the answer, as a share of the pairs: learn to refuse"
     )
@@ -274,8 +279,12 @@ class Tuning(_Section):
     self_guide: int = Field(0, ge=0, description="so many pairs more that the model writes itself (SELF-GUIDE)")
     rounds: int = Field(0, ge=0, le=5, description="further rounds on variants of what is still wrong (LLM2LLM)")
     clear: float = Field(0.0, ge=0, lt=1, description="share of pairs to leave out, least confident first (CLEAR)")
-    replay: str = Field("", description="general examples against forgetting: JSON lines with question, answer, context")
-    replay_share: float = Field(0.1, ge=0, lt=1, description="share of the training set that they make, if there are any")
+    replay: str = Field(
+        "", description="general examples against forgetting: JSON lines with question, answer, context"
+    )
+    replay_share: float = Field(
+        0.1, ge=0, lt=1, description="share of the training set that they make, if there are any"
+    )
     general: str = Field("", description="general suite for what is forgotten: JSON lines as above, or a SQuAD file")
     general_questions: int = Field(40, ge=0, description="at most so many questions of it; 0 = do not ask")
     strength: float = Field(

@@ -228,13 +228,16 @@ class Loop:
         return max(1, min(full, int(0.95 * left / a_step))) if a_step else full
 
     def _look(self, trainer: Any, judge: Judge | None, step: int) -> Look:
-        """Held-out loss and answers as the model is now."""
+        """Held-out loss and answers as the model is now; the training's random numbers do not notice."""
+        import torch
+
         f1 = None
-        if judge is not None and judge.prompts:
-            ends = {self._tokenizer.eos_token_id, *judge.ends} - {None}
-            pad = int(self._tokenizer.pad_token_id or 0)
-            f1 = judge.score(greedy(trainer.model, judge.prompts, sorted(ends), pad, ANSWER_TOKENS))
-        return Look(step, held_out_loss(trainer), f1)
+        with torch.random.fork_rng(devices=[]):
+            if judge is not None and judge.prompts:
+                ends = {self._tokenizer.eos_token_id, *judge.ends} - {None}
+                pad = int(self._tokenizer.pad_token_id or 0)
+                f1 = judge.score(greedy(trainer.model, judge.prompts, sorted(ends), pad, ANSWER_TOKENS))
+            return Look(step, held_out_loss(trainer), f1)
 
     def _late(self) -> bool:
         return time.perf_counter() > self._end

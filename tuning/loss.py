@@ -39,7 +39,9 @@ def answer_loss(model: Any, inputs: dict[str, Any], items: Any = None) -> Any:
     loss = torch.nn.functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction="sum"
     )
-    return loss / (items if items is not None else (targets != IGNORED).sum()) + penalty(getattr(model, "module", model))
+    return loss / (items if items is not None else (targets != IGNORED).sum()) + penalty(
+        getattr(model, "module", model)
+    )
 
 
 def trainer_class() -> Any:

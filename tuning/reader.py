@@ -9,19 +9,25 @@ context also has a question that it does not answer, whose target is the refusal
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldguide import __version__, align
+from fieldguide.catalog import Catalog, FileRecord, Reading
 from fieldguide.errors import FieldguideError
 from fieldguide.files import file_hash
+from fieldguide.models.base import Embedder
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt, answer_prompt_hash
 from fieldguide.replies import REFUSAL
-from fieldguide.settings import Tuning
-from fieldguide.types import Chunk, Context, Progress, Retriever, ScoredChunk, Span, content_hash
+from fieldguide.settings import Index, Retrieval, Tuning
+from fieldguide.types import Chunk, Context, Document, Page, Progress, Retriever, ScoredChunk, Span, content_hash
+from fieldguide.workspace import init_workspace
+from retrieval.build import build_index
+from retrieval.retriever import HybridRetriever
 from tuning.examples import Example, set_hash
 from tuning.human_pairs import HumanPair, package, read_human_pairs, title_of
 from tuning.loop import Loop
@@ -142,10 +148,26 @@ def _neighbours(asked: Sequence[Asked], pieces: Sequence[Chunk]) -> list[list[As
     return groups
 
 
+def shelve(pieces: Sequence[Chunk], root: Path, embedder: Embedder, progress: Progress) -> HybridRetriever:
+    """The production retriever over the passages, in a workspace of their own below ``root``."""
+    workspace = init_workspace(root / content_hash(*(piece.id for piece in pieces))[:16])
+    catalog = Catalog.open(workspace.catalog_file)
+    if not catalog.documents():
+        stories: dict[str, list[Chunk]] = {}
+        for piece in pieces:
+            stories.setdefault(piece.document, []).append(piece)
+        for story, own in stories.items():
+            pages = [Page(story, number, str(number), piece.text, "reader") for number, piece in enumerate(own, 1)]
+            file = FileRecord(story, story, 0, "read", "")
+            catalog.store_document(Document(story, story, title_of(story)), Reading("reader"), pages, own, file)
+    build_index(catalog, workspace.index_folder, Index(), embedder, progress)
+    return HybridRetriever.open(catalog, workspace.index_folder, embedder, Retrieval())
+
+
 def train_reader(
     data: Path,
     base: TransformersGenerator,
-    shelve: Callable[[Sequence[Chunk]], Retriever],
+    embedder: Embedder,
     settings: Tuning,
     run: Path,
     out: Path,
@@ -156,7 +178,7 @@ def train_reader(
 ) -> dict[str, Any]:
     """Train on ``data``/train.jsonl (held out: val.jsonl) and write the adapter with its manifest to ``out``.
 
-    ``shelve`` gives a retriever over passages. ``settings.max_examples`` bounds the contexts, ``dev_examples`` the
+    ``settings.max_examples`` bounds the contexts, ``dev_examples`` the
     held-out ones. Raises FieldguideError for data of another layout, KeyboardInterrupt when stopped.
     """
     sets = []
@@ -168,7 +190,8 @@ def train_reader(
             if pair.section not in sections:
                 sections.append(pair.section)
         pieces = pieces_of(stories)
-        examples = build_reader_examples(find_asked(pairs, pieces), pieces, shelve(pieces), settings.seed)
+        found = shelve(pieces, run / "shelf", embedder, progress)
+        examples = build_reader_examples(find_asked(pairs, pieces), pieces, found, settings.seed)
         sets.append([example for example in examples if not limit or example.group < limit])
     train, dev = sets
     if not train:
@@ -186,4 +209,5 @@ def train_reader(
         "seconds": round(result.seconds), "version": __version__,
     }  # fmt: skip
     package(loop.adapter_folder, out, manifest, base)
+    shutil.rmtree(run, ignore_errors=True)
     return manifest

@@ -196,7 +196,7 @@ def _options(
 
 
 def extended(made: TrainingSet, more: Sequence[QAPair], settings: Tuning) -> TrainingSet:
-    """The set with further pairs, in the contexts of the pairs that they are variants of: each is a group of its own."""
+    """The set with further pairs, each a group of its own, in the contexts of the pairs that they are variants of."""
     prompts = {e.pair: e for e in made.train if e.gold in ("retrieved", "inserted")}
     by_chunk = {pair.chunk: prompts[pair.id] for pair in made.pairs if pair.id in prompts}
     first = made.train[-1].group + 1

@@ -43,7 +43,8 @@ class Judge:
 def merit(look: Look, base: Look) -> float:
     """How good a checkpoint is: the share of the base model's held-out loss that is gone, plus the answers' F1.
 
-    -inf for a loss that is no number. Loss alone prefers hedging and goes up early where answers still improve; F1 alone is coarse on few questions.
+    -inf for a loss that is no number. Loss alone prefers hedging and goes up early where answers still improve; F1
+    alone is coarse on few questions.
     """
     if look.loss is not None and not math.isfinite(look.loss):
         return -math.inf
@@ -88,8 +89,8 @@ def looks_of(rows: Sequence[dict[str, Any]]) -> list[Look]:
 class Watch:
     """Looks at set steps, keeps the best adapter, and says when to stop.
 
-    ``look`` measures now, ``save`` writes the adapter as it is into a folder; the best lies in ``best_folder``. Call ``begin`` before the first step and
-    ``after_step`` after each.
+    ``look`` measures now, ``save`` writes the adapter as it is into a folder; the best lies in ``best_folder``. Call
+    ``begin`` before the first step and ``after_step`` after each.
     """
 
     def __init__(

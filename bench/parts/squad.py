@@ -61,7 +61,9 @@ def read_squad(data: Path) -> tuple[list[str], list[Item]]:
             for n, qa in enumerate(paragraph["qas"]):
                 answers = tuple(dict.fromkeys(a["text"].strip() for a in qa["answers"] if a["text"].strip()))
                 if answers and not qa.get("is_impossible"):
-                    items.append(Item(str(qa.get("id", f"{len(passages)}.{n}")), qa["question"], answers, len(passages)))
+                    items.append(
+                        Item(str(qa.get("id", f"{len(passages)}.{n}")), qa["question"], answers, len(passages))
+                    )
             passages.append(paragraph["context"])
     return passages, items
 

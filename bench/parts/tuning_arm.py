@@ -28,7 +28,7 @@ BATCH = 8
 """Examples in a step: the default batch of the peer."""
 
 _SIDE = 2048
-_PRODUCTS = 24
+_PRODUCTS = 8
 
 
 def example_tokens(row: dict[str, Any]) -> int:

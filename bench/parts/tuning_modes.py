@@ -204,7 +204,9 @@ def options(bench: Bench) -> dict[str, Any]:
         Tuning(**{**bench.settings.model_dump(), **changes})  # checked before anything runs
         report, minutes = bench.tune(shelf, 0, **changes)
         adapter = load(bench.generator, report.folder)
-        served = [[marked(p) for p in part] if report.manifest["settings"]["indicator"] else part for part in (there, gone)]
+        served = [
+            [marked(p) for p in part] if report.manifest["settings"]["indicator"] else part for part in (there, gone)
+        ]
         scores[name] = _told(name, answer(bench.generator, served[0], items, adapter))
         refused = answer(bench.generator, served[1], items, adapter).refused
         load(bench.generator, None)

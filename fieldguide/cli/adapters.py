@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -126,3 +127,25 @@ def delete(
 
     with session("adapters delete", workspace, as_json=as_json) as s:
         s.emit(registry.delete(s, ids, force=force))
+
+
+@adapters_app.command()
+def reader(
+    data: Annotated[Path, typer.Argument(help="A folder with train.jsonl and val.jsonl of people's pairs.")],
+    out: Annotated[Path, typer.Option(help="Where to put the adapter; name it in tuning.start.")],
+    contexts: Annotated[int, typer.Option(min=0, help="Learn from at most so many contexts; 0 = all.")] = 0,
+    epochs: Annotated[float, typer.Option(help="Passes over them.")] = 1.0,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.")] = 16,
+    workspace: Root = HERE,
+    as_json: Json = False,
+) -> None:
+    """Teach the generator to read, from people's pairs (story, section, question, answer), for tuning to begin with.
+
+    The reader that comes with the bundled model was made with this command. Ctrl-C is safe: run it again.
+    """
+    from fieldguide.cli import registry
+    from fieldguide.cli.session import session
+
+    flags = {"tuning": {"max_examples": contexts, "epochs": epochs, "rank": rank, "alpha": 2 * rank}}
+    with session("adapters reader", workspace, as_json=as_json, flags=flags) as s:
+        s.emit(registry.train_reader(s, data, out))

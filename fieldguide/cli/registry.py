@@ -296,3 +296,23 @@ def _show_curves(s: Session, rows: Sequence[Mapping[str, Any]], whole: int) -> N
 
 def _course_title(shown: int, whole: int) -> str:
     return "Course" if shown == whole else f"Course ({shown} of {whole} points; all with --json)"
+
+
+def train_reader(s: Session, data: Path, out: Path) -> dict[str, Any]:
+    """Teach the generator to read from people's pairs."""
+    from fieldguide.cli.verbs import interruptible
+    from tuning.reader import train_reader as run
+
+    settings = s.settings.tuning.model_copy(update={"batch_size": 2, "dev_examples": 24})
+    folder = s.workspace.runs_folder / f"reader-{out.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with interruptible(s) as stopped:
+        manifest = run(
+            data, s.trainable, s.base_embedder, settings, folder, out, s.progress, stopped,
+            command=f"fieldguide adapters reader {data.name} --out {out.name} --contexts {settings.max_examples} "
+            f"--epochs {settings.epochs:g} --rank {settings.rank}",
+        )  # fmt: skip
+    before, after = manifest["dev_loss_base"], manifest["dev_loss_tuned"]
+    s.say(f"Loss on {manifest['dev_examples']} held-out examples: base {before:.3f}, reader {after:.3f}.")
+    s.say(f'The reader lies in {out}; put start = "{out}" below [tuning] in fieldguide.toml.')
+    return manifest

@@ -165,6 +165,14 @@ def test_same_inputs_are_not_converted_twice_and_damage_is_seen(
         write(base, adapter, tmp_path / "out", "safetensors", "f32")
 
 
+def test_what_a_killed_export_left_is_removed(base: TransformersGenerator, tmp_path: Path) -> None:
+    for name in (".out.abc.part", ".out.abc.part.def.part", ".other.abc.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"half")
+    write(base, None, tmp_path / "out", "safetensors", "f32")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.abc.part", "out"]
+
+
 def test_folder_with_something_else_is_left_alone(base: TransformersGenerator, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FieldguideError, match="holds something else"):

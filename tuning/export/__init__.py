@@ -5,8 +5,10 @@ Each format is a module of its own; nothing heavy is imported before ``export`` 
 
 from __future__ import annotations
 
+import glob
 import json
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -83,6 +85,8 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "another or a damaged export" if known is not None else "something else"
         raise FieldguideError(f"{folder} holds {what}: name another folder with --out, or delete that one.")
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):  # of an export that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     started = time.perf_counter()
     with folder_atomically(folder) as part:
         tool = _write(base, adapter, part, kind, stored, progress, say, max_new_tokens, converter, cache, offline)
@@ -123,7 +127,7 @@ def _write(
         return {"name": "peft", "version": version("peft")}
     if format == "ct2":
         ct2.version()  # before the work of merging
-    with tempfile.TemporaryDirectory(prefix=".merged.", dir=part.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{part.name}.", suffix=".part", dir=part.parent) as scratch:
         plain = Path(scratch) / (adapter.name if adapter is not None else "base")
         if format == "ct2":
             progress.start("exporting", 1)
