@@ -26,7 +26,8 @@ class Shape:
     """How a training set is put together; fields as in ``settings.Tuning``.
 
     ``closed_book_share`` and ``gold_missing_share`` are of the pairs, and add examples: every pair is also trained
-    with its evidence, but with a ``closed_book_share`` of 1, which trains nothing else. ``passes`` repeats the set with other questions leading the retrieval and other draws.
+    with its evidence, but with a ``closed_book_share`` of 1, which trains nothing else. ``passes`` repeats the set
+    with other questions leading the retrieval and other draws.
     """
 
     per_context: int = 1

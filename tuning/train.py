@@ -63,7 +63,8 @@ def tune(
 
     It becomes the one in use if it passes the gate on the dev pairs (arXiv 2401.08406 and others saw tuning lower
     accuracy, so no adapter is served unseen). An interrupted run goes on from its last checkpoint; the same inputs are
-    not trained twice. ``stopped`` is asked after each step; ``processes`` share the training. With ``settings.minutes`` all of it ends within that time.
+    not trained twice. ``stopped`` is asked after each step; ``processes`` share the training. With
+    ``settings.minutes`` all of it ends within that time.
 
     Raises NotReady without pairs, KeyboardInterrupt when stopped (after a checkpoint), IntegrityError if the base
     weights changed.

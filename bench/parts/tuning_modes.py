@@ -1,4 +1,4 @@
-"""The further modes of bench/tuning.py: raw text, learning curve, refusals, order of the papers, reordering, options."""
+"""The further modes of bench/tuning.py: raw text, learning curve, refusals, the papers' order, reordering, options."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@ from collections import Counter
 from dataclasses import replace
 
 from fieldguide.prompts import answer_prompt
+from fieldguide.replies import REFUSAL
 from fieldguide.types import Chunk, Context, Evidence, QAPair, ScoredChunk, Span
 from retrieval.order import reorder
-from fieldguide.replies import REFUSAL
 from tuning.contexts import Shape, build_examples, sentence_of
 from tuning.examples import holds_evidence, shares
 
