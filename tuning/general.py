@@ -91,10 +91,10 @@ def read_suite(path: Path | None = None) -> list[GeneralQuestion]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise FieldguideError(f"The general suite {path} cannot be read ({error}); mend tuning.general.") from error
+        raise FieldguideError(f"The general suite {path} cannot be read ({error}); mend it, or its name in the settings.") from error
     found = _squad(text, path) if path.suffix.lower() == ".json" else _lines(text, path)
     if not found:
-        raise FieldguideError(f"The general suite {path} holds no question; mend tuning.general, or leave it empty.")
+        raise FieldguideError(f"The general suite {path} holds no question; mend it, or leave the setting empty.")
     seen: set[str] = set()
     for question in found:
         if question.id in seen:
@@ -241,7 +241,7 @@ def _squad(text: str, path: Path) -> list[GeneralQuestion]:
 
 def _lines(text: str, path: Path) -> list[GeneralQuestion]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -72,7 +72,8 @@ def held_out_loss(trainer: Any) -> float | None:
     total, tokens = 0.0, 0
     trainer.model.eval()
     with torch.no_grad():
-        for batch in trainer.get_eval_dataloader():
+        for row in trainer.eval_dataset:  # the trainer's own loader would give each of several processes a part
+            batch = trainer.data_collator([row])
             count = int((batch["labels"][:, 1:] != IGNORED).sum())
             total += float(batch_loss(trainer, batch)) * count
             tokens += count

@@ -19,7 +19,7 @@ from fieldguide.files import file_hash, folder_atomically, write_json
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Tuning
-from fieldguide.types import Progress, Retriever, content_hash
+from fieldguide.types import Progress, QAPair, Retriever, content_hash
 from tuning.apart import train_apart, write_rows
 from tuning.examples import Example, set_hash, shares
 from tuning.gate import Weighed, weigh
@@ -72,7 +72,7 @@ def tune(
     end = time.monotonic() + 60 * settings.minutes if settings.minutes else None
     base_hash = base.base_hash()
     start, begun = find_start(settings, base_hash)
-    made = assemble(catalog, retriever, base, settings, progress)
+    made = assemble(catalog, retriever, base, settings, progress, start)
     training_set = set_hash(made.train)
     key = content_hash(training_set, set_hash(made.dev), base_hash, _settings_key(settings), start_hash(start))
     done = next((a for a in catalog.artefacts(KIND) if a.manifest["key"] == key), None)
@@ -166,12 +166,15 @@ def _rounds(
     """Train; then, for each further round, add a variant of each training pair that is still answered wrong and go on
     from the adapter so far (LLM2LLM). Each round has a folder of its own and goes on there when resumed."""
     trained, result = training.once(made, settings, key, start, training.run)
+    written: list[QAPair] = []
     for number in range(1, settings.rounds + 1):
         base = training.base
         adapter = base.load_adapter(trained)
         wrong = still_wrong(made.train, base, adapter, ANSWER_TOKENS, training.progress)
         base.unload_adapters()
-        more = variants(made.pairs, wrong, known=catalog.pairs(every=True), seed=settings.seed + number)
+        known = [*catalog.pairs(every=True), *written]
+        more = variants([*made.pairs, *written], wrong, known=known, seed=settings.seed + number)
+        written += more
         made.notes.append(f"Round {number}: {len(wrong)} training examples still wrong, {len(more)} variants added.")
         if not more:
             break

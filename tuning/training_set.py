@@ -26,6 +26,7 @@ from retrieval.retriever import HybridRetriever
 from retrieval.rewrite import standalone
 from tuning.contexts import Shape, build_examples
 from tuning.examples import Example, choose, shares
+from tuning.general import read_suite
 from tuning.tokenise import Sequences, tokenise
 from tuning.watch import Judge
 
@@ -49,15 +50,23 @@ class TrainingSet:
 
 
 def assemble(
-    catalog: Catalog, retriever: Retriever, base: TransformersGenerator, settings: Tuning, progress: Progress
+    catalog: Catalog,
+    retriever: Retriever,
+    base: TransformersGenerator,
+    settings: Tuning,
+    progress: Progress,
+    start: Path | None = None,
 ) -> TrainingSet:
-    """The training set of the settings. Raises NotReady where there is nothing to train on."""
+    """The training set of the settings; ``start`` is the adapter that training begins with, which the options ask
+    where they ask the model. Raises NotReady where there is nothing to train on."""
+    asks = settings.own_answers or settings.self_guide or settings.indicator
+    adapter = base.load_adapter(start) if asks and start is not None else None
     chosen = choose(catalog.pairs("train"), settings.max_examples, settings.seed)
     if not chosen:
         raise NotReady("There are no question-answer pairs to train on; run `fieldguide qa` first.")
     out, notes = Counter[str](), list[str]()
     taught = [as_asked(pair) for pair in _curated(catalog, chosen, base, settings, progress, out)]
-    written = _self_guided(catalog, retriever, base, settings, progress, notes)
+    written = _self_guided(catalog, retriever, base, adapter, settings, progress, notes)
     shape = shape_of(settings)
     chunks = catalog.chunks()
     train = build_examples([*taught, *written], retrievers(retriever, settings), chunks, shape)
@@ -73,7 +82,7 @@ def assemble(
         )
     if lost:
         out["evidence is in no chunk any more"] = len(lost)
-    kept = _options(kept, taught, base, settings, progress, notes)
+    kept = _options(kept, taught, base, adapter, settings, progress, notes)
     held_out = [example for example in dev if example.gold != "missing"]
     return TrainingSet(kept, held_out, [p for p in taught if p.id not in lost], shape.passes, out, notes)
 
@@ -134,6 +143,7 @@ def _self_guided(
     catalog: Catalog,
     retriever: Retriever,
     base: TransformersGenerator,
+    adapter: str | None,
     settings: Tuning,
     progress: Progress,
     notes: list[str],
@@ -146,9 +156,10 @@ def _self_guided(
     splits = catalog.splits()
     chunks = [chunk for chunk in catalog.chunks() if splits.get(chunk.document) == "train"]
     known = catalog.pairs(every=True)
+    languages = catalog.facet_of_chunks("language", [chunk.id for chunk in chunks])
     made, rejected = self_guide(
-        chunks, retriever, base, settings.self_guide, settings.seed, progress, known=known,
-        max_new_tokens=48,
+        chunks, retriever, base, settings.self_guide, settings.seed, progress, known=known, languages=languages,
+        adapter=adapter,
     )  # fmt: skip
     reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common()) or "none"
     notes.append(f"The model wrote {len(made)} pairs itself; rejected: {reasons}.")
@@ -159,6 +170,7 @@ def _options(
     examples: list[Example],
     pairs: Sequence[QAPair],
     base: TransformersGenerator,
+    adapter: str | None,
     settings: Tuning,
     progress: Progress,
     notes: list[str],
@@ -167,15 +179,15 @@ def _options(
     if settings.own_answers:
         from tuning.own_answers import own_answers
 
-        examples, counts = own_answers(examples, base, 48, progress)
+        examples, counts = own_answers(examples, base, 48, progress, adapter=adapter)
         notes.append(
-            f"The base model answers {counts.right} of {counts.examples} examples right itself; "
+            f"The model answers {counts.right} of {counts.examples} examples right itself; "
             f"{counts.replaced} targets are its own words now."
         )
     if settings.indicator:
         from tuning.indicator import indicated, known_without
 
-        known = known_without(pairs, base, 48, progress)
+        known = known_without(pairs, base, 48, progress, adapter=adapter)
         examples = indicated(examples, known)
         notes.append(f"{len(known)} of {len(pairs)} pairs are answered right without passages: they get no mark.")
     if settings.instructions > 1:
@@ -186,11 +198,16 @@ def _options(
         from tuning.replay import replay_examples
 
         first = examples[-1].group + 1
+        suite = read_suite(Path(settings.general).expanduser() if settings.general else None)
         found = replay_examples(
             Path(settings.replay).expanduser(), settings.replay_share, len(examples), settings.seed, first,
             lambda e: len(base.render(e.prompt)) + len(base.completion_ids(e.completion)) <= base.context_tokens,
+            suite,
         )  # fmt: skip
-        notes.append(f"{len(found.examples)} general examples of {found.available} are trained too.")
+        passed_over = f"{found.too_long} too long, {found.measured} measured, {found.without_answer} without an answer"
+        notes.append(
+            f"{len(found.examples)} general examples of {found.available} are trained too (passed over: {passed_over})."
+        )
         examples = [*examples, *found.examples]
     return examples
 
@@ -198,12 +215,13 @@ def _options(
 def extended(made: TrainingSet, more: Sequence[QAPair], settings: Tuning) -> TrainingSet:
     """The set with further pairs, each a group of its own, in the contexts of the pairs that they are variants of."""
     prompts = {e.pair: e for e in made.train if e.gold in ("retrieved", "inserted")}
-    by_chunk = {pair.chunk: prompts[pair.id] for pair in made.pairs if pair.id in prompts}
+    models = {(pair.chunk, pair.answer): prompts[pair.id] for pair in made.pairs if pair.id in prompts}
     first = made.train[-1].group + 1
     added: list[Example] = []
     for pair in more:
-        model = by_chunk.get(pair.chunk)
+        model = models.get((pair.chunk, pair.answer))
         if model is None:
+            made.left_out["variant of a pair that is not trained with passages"] += 1
             continue
         asked = model.prompt[-1].content.rsplit("\n\n", 1)[0]
         question = fill("answer_closed_book", question=pair.question)

@@ -91,6 +91,7 @@ class Shelf:
         base: TransformersGenerator,
         stopped: Callable[[], bool] = lambda: False,
         progress: Any = None,
+        processes: int = 1,
         **changes: Any,
     ) -> Any:
         from tuning.train import tune
@@ -98,6 +99,7 @@ class Shelf:
         return tune(
             self.catalog, self.retriever, base, self.settings.model_copy(update=changes),
             self.workspace.adapters_folder, self.workspace.runs_folder, self.run_folder, progress or Silent(), stopped,
+            processes,
         )  # fmt: skip
 
 
