@@ -91,6 +91,8 @@ def greedy(
 
     out: list[list[int]] = [[] for _ in rows]
     device = next(model.parameters()).device
+    inner = getattr(model, "get_base_model", lambda: model)()
+    trls = vars(inner).pop("forward", None)  # its wrapper hides that the output layer is wanted at one position only
     model.eval()
     for group in batches([len(row) for row in rows], batch_tokens):
         width = max(len(rows[n]) for n in group)
@@ -104,5 +106,7 @@ def greedy(
         for n, new in zip(group, made, strict=True):
             end = next((i for i, token in enumerate(new) if token in ends), None)
             out[n] = new[:end]
+    if trls is not None:
+        inner.forward = trls
     model.train()
     return out
