@@ -43,7 +43,7 @@ from tuning.start import find_start
 from tuning.train import TuneReport, tune
 
 DEV_SHARE = 0.12
-SHOTS = 3
+SHOTS = 2
 
 
 class Said:
@@ -76,6 +76,7 @@ class Bench:
     passages: int
     questions: int
     pairs: int
+    only: tuple[str, ...] = ()
 
     def shelf(self, seed: int, name: str = "") -> SquadShelf:
         return squad_shelf(self.data, self.root / f"seed-{seed}{name}", self.embedder, seed, self.passages)
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{mode}", action="store_true")
     parser.add_argument("--model", default="bundled", help="a generator by name or path")
     parser.add_argument("--start", default="auto", help="tuning.start")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="so many splits into halves")
     parser.add_argument("--minutes", type=float, default=30.0, help="limit of a tuning; 0: none")
     parser.add_argument("--questions", type=int, default=0, help="at most so many test questions; 0 = all")
     parser.add_argument(
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bench = Bench(
             options.data, options.root or Path(scratch), generator, load_embedder("bundled"), settings,
             list(range(1 if options.quick else options.seeds)), 16 if options.quick else 0,
-            12 if options.quick else options.questions, 0,
+            12 if options.quick else options.questions, options.pairs, tuple(options.only),
         )  # fmt: skip
         bench.root.mkdir(parents=True, exist_ok=True)
         chosen = next((m for m in ("raw", "curve", "unanswerable", "order", "reorder", "options")

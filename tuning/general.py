@@ -91,7 +91,9 @@ def read_suite(path: Path | None = None) -> list[GeneralQuestion]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise FieldguideError(f"The general suite {path} cannot be read ({error}); mend it, or its name in the settings.") from error
+        raise FieldguideError(
+            f"The general suite {path} cannot be read ({error}); mend it, or its name in the settings."
+        ) from error
     found = _squad(text, path) if path.suffix.lower() == ".json" else _lines(text, path)
     if not found:
         raise FieldguideError(f"The general suite {path} holds no question; mend it, or leave the setting empty.")

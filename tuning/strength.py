@@ -22,10 +22,10 @@ from tuning.general import GeneralQuestion, losses
 from tuning.intervals import Interval, mean_interval
 
 SCALES = (0.25, 0.5, 0.75, 1.0)
-TOLERANCE = 0.05
-"""Nats per token by which the general loss may rise: 5% in perplexity."""
+PRICE = 1.0
+"""What a nat of general loss counts in nats of domain loss, both per answer token."""
 
-Rule = Literal["strongest within tolerance", "smallest rise on the front", "nothing gained"]
+Rule = Literal["most gained, less what it costs", "nothing gained"]
 
 
 class Asked(Protocol):
@@ -63,14 +63,14 @@ class Choice:
 
     strength: float
     rule: Rule
-    tolerance: float
+    price: float
     points: tuple[Point, ...]
     on_front: tuple[bool, ...]
 
     def row(self) -> dict[str, Any]:
         """As JSON, for a manifest and a report."""
         table = [asdict(point) | {"on_front": on} for point, on in zip(self.points, self.on_front, strict=True)]
-        return {"strength": self.strength, "rule": self.rule, "tolerance": self.tolerance, "points": table}
+        return {"strength": self.strength, "rule": self.rule, "price": self.price, "points": table}
 
 
 def pareto_front(points: Sequence[Point]) -> list[bool]:
@@ -78,15 +78,15 @@ def pareto_front(points: Sequence[Point]) -> list[bool]:
     return [not any(_dominates(other, point) for other in points) for point in points]
 
 
-def choose_strength(points: Sequence[Point], tolerance: float = TOLERANCE) -> Choice:
+def choose_strength(points: Sequence[Point], price: float = PRICE) -> Choice:
     """The strength to serve. The base (strength 0), to which losses are compared, is among the points but never chosen.
 
-    Of the points on the front whose general loss is at most ``tolerance`` above the base's, the one with the lowest
-    domain loss; if there is none, the point on the front with the smallest rise; if the base is at least as good as
-    every point in both, the one with the lowest domain loss, as "nothing gained". Of equals the smaller strength.
+    Of the points on the front the one whose domain loss plus ``price`` times its general loss is lowest; if the base is
+    at least as good as every point in both, the one with the lowest domain loss, as "nothing gained". Of equals the
+    smaller strength.
 
     Raises ValueError without the base or anything else, for a strength twice, a loss that is not finite, or a negative
-    tolerance.
+    price.
     """
     ordered = tuple(sorted(points, key=lambda point: point.strength))
     strengths = [point.strength for point in ordered]
@@ -96,20 +96,15 @@ def choose_strength(points: Sequence[Point], tolerance: float = TOLERANCE) -> Ch
         )
     if not all(math.isfinite(loss) for point in ordered for loss in (point.domain_loss, point.general_loss)):
         raise ValueError("losses must be finite")
-    if not tolerance >= 0:
-        raise ValueError(f"the tolerance must be at least 0, not {tolerance}")
+    if not price >= 0:
+        raise ValueError(f"the price must be at least 0, not {price}")
     on_front = tuple(pareto_front(ordered))
-    base, *others = ordered
-    front = [point for point, on in zip(others, on_front[1:], strict=True) if on]
-    within = [point for point in front if point.general_loss - base.general_loss <= tolerance]
-    rule: Rule
-    if within:
-        rule, chosen = "strongest within tolerance", min(within, key=lambda point: point.domain_loss)
-    elif front:
-        rule, chosen = "smallest rise on the front", min(front, key=lambda point: point.general_loss)
-    else:
-        rule, chosen = "nothing gained", min(others, key=lambda point: point.domain_loss)
-    return Choice(chosen.strength, rule, tolerance, ordered, on_front)
+    front = [point for point, on in zip(ordered[1:], on_front[1:], strict=True) if on]
+    if front:
+        chosen = min(front, key=lambda point: point.domain_loss + price * point.general_loss)
+        return Choice(chosen.strength, "most gained, less what it costs", price, ordered, on_front)
+    chosen = min(ordered[1:], key=lambda point: point.domain_loss)
+    return Choice(chosen.strength, "nothing gained", price, ordered, on_front)
 
 
 def sweep(

@@ -61,25 +61,20 @@ def test_the_front_holds_what_no_other_point_beats():
     assert pareto_front(points) == [True, True, False, True, True]
 
 
-def test_the_strongest_within_the_tolerance_is_chosen():
+def test_what_is_gained_less_what_it_costs_decides():
     points = [Point(1.0, 1.0, 1.2), Point(0.5, 1.3, 1.05), BASE, Point(0.25, 1.6, 1.01)]
-    choice = choose_strength(points, 0.05 + 1e-9)
-    assert (choice.strength, choice.rule) == (0.5, "strongest within tolerance")
+    choice = choose_strength(points)
+    assert (choice.strength, choice.rule) == (1.0, "most gained, less what it costs")
     assert [point.strength for point in choice.points] == [0.0, 0.25, 0.5, 1.0]
     assert choice.on_front == (True, True, True, True)
-    assert choose_strength(points, 0.3).strength == 1.0
-    assert choose_strength(points, 0.02).strength == 0.25
+    assert choose_strength(points, 2.5).strength == 0.5  # 4.0 against 3.925 and 4.125
+    assert choose_strength(points, 20.0).strength == 0.25
+    assert choose_strength(points, 0.0).strength == 1.0
 
 
 def test_a_weaker_adapter_that_is_better_in_the_field_is_chosen_over_the_full_one():
     choice = choose_strength([BASE, Point(0.75, 1.2, 1.0), Point(1.0, 1.4, 1.0)], 0.05)
     assert (choice.strength, choice.on_front) == (0.75, (False, True, False))
-
-
-def test_over_the_tolerance_the_smallest_rise_on_the_front_is_chosen():
-    choice = choose_strength([BASE, Point(0.25, 1.9, 1.5), Point(0.5, 1.2, 1.4), Point(1.0, 1.0, 3.0)], 0.05)
-    assert (choice.strength, choice.rule) == (0.5, "smallest rise on the front")
-    assert choice.on_front == (True, False, True, True)
 
 
 def test_an_adapter_that_the_base_beats_everywhere_has_gained_nothing():
@@ -94,27 +89,27 @@ def test_of_equals_the_smaller_strength_is_chosen():
 
 def test_the_table_is_written_whole():
     row = choose_strength([BASE, Point(1.0, 1.0, 1.0, Interval(1.0, 0.5, 1.5, 8))], 0.1).row()
-    assert (row["strength"], row["tolerance"]) == (1.0, 0.1)
+    assert (row["strength"], row["price"]) == (1.0, 0.1)
     assert [point["on_front"] for point in row["points"]] == [False, True]
     assert row["points"][1]["gain"] == {"mean": 1.0, "low": 0.5, "high": 1.5, "n": 8}
     assert json.loads(json.dumps(row)) == row
 
 
 @pytest.mark.parametrize(
-    ("points", "tolerance", "says"),
+    ("points", "price", "says"),
     [
         ([BASE], 0.1, "at least one other"),
         ([Point(0.5, 1, 1), Point(1.0, 1, 1)], 0.1, "the base"),
         ([BASE, Point(1.0, 1, 1), Point(1.0, 2, 2)], 0.1, "each once"),
         ([BASE, Point(1.0, math.inf, 1)], 0.1, "finite"),
         ([BASE, Point(1.0, 1, math.nan)], 0.1, "finite"),
-        ([BASE, Point(1.0, 1, 1)], -0.1, "tolerance"),
-        ([BASE, Point(1.0, 1, 1)], math.nan, "tolerance"),
+        ([BASE, Point(1.0, 1, 1)], -0.1, "price"),
+        ([BASE, Point(1.0, 1, 1)], math.nan, "price"),
     ],
 )
-def test_points_that_cannot_be_compared_are_refused(points, tolerance, says):
+def test_points_that_cannot_be_compared_are_refused(points, price, says):
     with pytest.raises(ValueError, match=says):
-        choose_strength(points, tolerance)
+        choose_strength(points, price)
 
 
 # -- the scaled adapter
