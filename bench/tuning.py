@@ -157,6 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="bundled", help="a generator by name or path")
     parser.add_argument("--start", default="auto", help="tuning.start")
     parser.add_argument("--seeds", type=int, default=3, help="so many splits into halves")
+    parser.add_argument("--pairs", type=int, default=0, help="train on at most so many pairs; 0 = all")
+    parser.add_argument("--only", nargs="*", default=[], help="of --options only these")
     parser.add_argument("--minutes", type=float, default=30.0, help="limit of a tuning; 0: none")
     parser.add_argument("--questions", type=int, default=0, help="at most so many test questions; 0 = all")
     parser.add_argument(
