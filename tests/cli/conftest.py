@@ -96,7 +96,15 @@ def write_settings(root: Path, model: Path, **sections: dict[str, Any]) -> None:
     values: dict[str, dict[str, Any]] = {
         "models": {"embedder": "hashing", "generator": str(model), "device": "cpu"},
         "questions": {"sources": ["rules"]},
-        "tuning": {"rank": 2, "max_examples": 8, "epochs": 1.0, "dev_examples": 2},
+        "tuning": {
+            "rank": 2,
+            "max_examples": 8,
+            "epochs": 1.0,
+            "dev_examples": 2,
+            "checks": 1,
+            "general_questions": 2,
+            "strength": 1.0,
+        },
         "answer": {"max_new_tokens": 8},
         "compare": {"max_questions": 3, "samples": 100},
     }
