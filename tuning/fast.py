@@ -8,9 +8,10 @@ Modules of another make are left alone and run as they are, so any model trains;
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-BLOCK = 256
+BLOCK = 128
 """Rows of queries that attend together: they only look at columns up to the block's end."""
 
 ATTENTION = "fieldguide_blocks"
@@ -26,8 +27,6 @@ def block_attention(
     near its peak; heads that share keys are one product. Where that does not fit (with a cache, while answers are
     written; with dropout of the weights) torch's own attention does it.
     """
-    import torch
-
     if attention_mask is None or key.shape[2] != query.shape[2] or unused.get("dropout"):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -35,24 +34,9 @@ def block_attention(
             module, query, key, value, attention_mask, scaling=scaling, **unused
         )
         return found
-    b, heads, n, d = query.shape
-    kv = key.shape[1]
-    shared = heads // kv
-    scale = d**-0.5 if scaling is None else scaling
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     mask = _additive(attention_mask, query.dtype)
-    q = (query * scale).view(b, kv, shared, n, d)
-    k = key.reshape(b * kv, n, d).transpose(1, 2)
-    v = value.reshape(b * kv, n, d)
-    out = []
-    for start in range(0, n, BLOCK):
-        end = min(start + BLOCK, n)
-        rows = q[:, :, :, start:end].reshape(b * kv, shared * (end - start), d)
-        scores = torch.bmm(rows, k[:, :, :end]).view(b, kv, shared, end - start, end)
-        scores = scores + mask[:, :, None, start:end, :end]
-        weights = scores.softmax(-1).to(v.dtype).view(b * kv, shared * (end - start), end)
-        out.append(torch.bmm(weights, v[:, :end]).view(b, heads, end - start, d))
-    joined = torch.cat(out, 2) if len(out) > 1 else out[0]
-    return joined.transpose(1, 2).contiguous(), None
+    return _functions()[3].apply(query, key, value, mask, scale), None
 
 
 _last: tuple[Any, Any] = (None, None)
@@ -70,8 +54,9 @@ def _additive(mask: Any, dtype: Any) -> Any:
     return _last[1]
 
 
-def _functions() -> tuple[Any, Any, Any]:
-    """The three operations, as torch.autograd.Functions; torch is imported when they are first wanted."""
+@cache
+def _functions() -> tuple[Any, Any, Any, Any]:
+    """The operations, as torch.autograd.Functions; torch is imported when they are first wanted."""
     import torch
 
     class LoraLinear(torch.autograd.Function):
@@ -132,7 +117,45 @@ def _functions() -> tuple[Any, Any, Any]:
             grad_gate = torch.ops.aten.silu_backward(grad * up, gate)
             return grad_gate, torch.nn.functional.silu(gate).mul_(grad)
 
-    return LoraLinear, RmsNorm, SwiGlu
+    class BlockAttention(torch.autograd.Function):
+        """``block_attention`` with an additive mask, and its gradients; the result has the shape (b, n, heads, d)."""
+
+        @staticmethod
+        def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
+            b, heads, n, d = query.shape
+            kv = key.shape[1]
+            grouped = (query * scale).reshape(b, kv, heads // kv, n, d)
+            k, v = key.reshape(b * kv, n, d), value.reshape(b * kv, n, d)
+            out = query.new_empty(b, n, heads, d)
+            spans = [(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+            kept = []
+            for start, end in spans:
+                rows = grouped[:, :, :, start:end].reshape(b * kv, -1, d)
+                scores = torch.bmm(rows, k[:, :end].transpose(1, 2))
+                scores.view(b, heads, end - start, end).add_(mask[:, :, start:end, :end])
+                weights = scores.softmax(-1)
+                out[:, start:end] = torch.bmm(weights, v[:, :end]).view(b, heads, end - start, d).transpose(1, 2)
+                kept += [rows, weights]
+            ctx.save_for_backward(k, v, *kept)
+            ctx.shape, ctx.spans, ctx.scale = (b, heads, kv, n, d), spans, scale
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            k, v, *kept = ctx.saved_tensors
+            b, heads, kv, n, d = ctx.shape
+            grad_q, grad_k, grad_v = grad.new_empty(b, n, heads, d), torch.zeros_like(k), torch.zeros_like(v)
+            for (start, end), rows, weights in zip(ctx.spans, kept[::2], kept[1::2], strict=True):
+                g = grad[:, start:end].transpose(1, 2).reshape(b * kv, -1, d)
+                grad_v[:, :end] += torch.bmm(weights.transpose(1, 2), g)
+                through = torch.bmm(g, v[:, :end].transpose(1, 2))
+                through = torch.ops.aten._softmax_backward_data(through, weights, -1, weights.dtype)
+                grad_k[:, :end] += torch.bmm(through.transpose(1, 2), rows)
+                grad_q[:, start:end] = torch.bmm(through, k[:, :end]).view(b, heads, end - start, d).transpose(1, 2)
+            grad_q = grad_q.mul_(ctx.scale).transpose(1, 2)
+            return grad_q, grad_k.view(b, kv, n, d), grad_v.view(b, kv, n, d), None, None
+
+    return LoraLinear, RmsNorm, SwiGlu, BlockAttention
 
 
 def speed_up(model: Any) -> Callable[[], None]:
@@ -142,7 +165,7 @@ def speed_up(model: Any) -> Callable[[], None]:
     weights. Attention goes by ``block_attention`` where the configuration can be told. Returns a function that
     undoes all of it.
     """
-    lora, norm, swiglu = _functions()
+    lora, norm, swiglu, _ = _functions()
     patched: list[Any] = []
 
     def patch(module: Any, forward: Callable[..., Any]) -> None:

@@ -16,7 +16,7 @@ others that share most words with it.
   input) and 6 x the adapter's; attention and the output layer (only where there is a label) are not counted.
 - ``loss_difference_*``: mean and largest absolute difference of our loss from trl's, over the steps;
   ``*_of_starts`` the same between two of our own trainings whose adapters begin with other random weights. The curves
-  agree (``same_loss``) if the first is not larger than the second.
+  agree (``same_loss``) if the mean of the first is not larger than that of the second, or than 1% of the mean loss.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ def figures(measured: dict[str, dict[str, Any]], peak: Sequence[float], other: S
     """The figures of this module's docstring. ``peak`` is GFLOP and seconds, ``other`` losses from another start."""
     ours, shared = measured["ours"], measured["shared"]
     speed = {name: arm["example_tokens"] / arm["seconds"] for name, arm in measured.items()}
+    # forward and the gradient of the input for frozen weights, for the adapter's those and their own
     needed = (4 * ours["parameters"]["frozen"] + 6 * ours["parameters"]["adapter"]) / 1e9
     reached = peak[0] / peak[1]
     out: dict[str, Any] = {
@@ -166,7 +167,7 @@ def figures(measured: dict[str, dict[str, Any]], peak: Sequence[float], other: S
         "peak_gflops": round(reached, 1),
         "gflop_per_token": round(needed, 3),
         "peak_share": round(speed["ours"] * needed / reached, 3),
-        "losses": {name: arm["losses"] for name, arm in measured.items() if arm is not shared},
+        "losses": {n: [round(x, 4) for x in arm["losses"]] for n, arm in measured.items() if arm is not shared},
     }  # fmt: skip
     for name in ("trl", "trl_no_checkpointing"):
         out[f"ratio_vs_{name}"] = round(speed["ours"] / speed[name], 2)
@@ -174,7 +175,8 @@ def figures(measured: dict[str, dict[str, Any]], peak: Sequence[float], other: S
         out[f"memory_ratio_vs_{name}"] = round(ours["peak_mb"] / measured[name]["peak_mb"], 2)
         out |= _differences(ours["losses"], measured[name]["losses"], name)
     out |= _differences(ours["losses"], other, "of_starts")
-    out["same_loss"] = out["loss_difference_trl"]["mean"] <= out["loss_difference_of_starts"]["mean"]
+    noise = max(out["loss_difference_of_starts"]["mean"], 0.01 * sum(ours["losses"]) / len(ours["losses"]))
+    out["same_loss"] = out["loss_difference_trl"]["mean"] <= noise
     return out
 
 
