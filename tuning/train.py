@@ -144,8 +144,9 @@ class _Training:
         if settings.method in APART:
             write_rows(file, train, dev)
             return train_apart(
-                base.path, dtype, file, settings, run, key, self.progress, self.stopped, device=base.device
-            )
+                base.path, dtype, file, settings, run, key, self.progress, self.stopped, device=base.device,
+                passes=made.passes, seconds=self.left(),
+            )  # fmt: skip
         if self.processes > 1:
             write_rows(file, train, dev)
             return train_together(

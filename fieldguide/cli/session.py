@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
-
+SERVED_APART = ("loftq", "kasa")
+"""Methods whose adapters only go with a base that they rewrite (``tuning.methods``)."""
 _LITTLE = 2**20
 
 
@@ -44,6 +45,8 @@ class Session:
     console: Console
     progress: TerminalProgress
     as_json: bool
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What has to be closed when the verb ends."""
 
     @property
     def settings(self) -> Any:
@@ -117,24 +120,42 @@ class Session:
 
     @cached_property
     def generator(self) -> Generator:
+        """The generator of the settings; one that asks rewriting adapters in a process of their own, where the adapter
+        in use is of that kind."""
         from fieldguide.models import load_generator
+        from fieldguide.models.transformers_generator import TransformersGenerator
 
         models = self.settings.models
-        return load_generator(
+        loaded = load_generator(
             models.generator, dtype=models.dtype, url=models.url, concurrency=models.concurrency,
             price_input=models.price_input, price_output=models.price_output, **self._model_options(),
         )  # fmt: skip
+        active = self.catalog.active("adapter")
+        rewrites = active is not None and active.manifest.get("method") in SERVED_APART
+        if not rewrites or not isinstance(loaded, TransformersGenerator):
+            return loaded
+        from fieldguide.models.separate import SeparateGenerator, SwitchingGenerator
+
+        apart = {
+            "name": loaded.id.rpartition(":")[0],
+            "device": loaded.device,
+            "dtype": str(loaded.dtype).removeprefix("torch."),
+        }
+        switching = SwitchingGenerator(loaded, lambda folder: SeparateGenerator(loaded.path, folder, **apart))
+        self.closing.callback(switching.close)
+        return switching
 
     @property
     def trainable(self) -> TransformersGenerator:
         """The generator, if it is one whose weights are in memory and can be tuned."""
         from fieldguide.models.transformers_generator import TransformersGenerator
 
-        if not isinstance(self.generator, TransformersGenerator):
+        found = getattr(self.generator, "local", self.generator)
+        if not isinstance(found, TransformersGenerator):
             raise ModelError(
                 f"The generator {self.settings.models.generator} cannot be tuned here; name local weights."
             )
-        return self.generator
+        return found
 
     def retriever(
         self, where: Mapping[str, Sequence[str]] | None = None, user: str | None = None, *, reading: bool = True
@@ -213,6 +234,7 @@ def session(
             catalog = Catalog.open(workspace.catalog_file, writable=workspace.writable)
             stack.callback(catalog.close)
             opened = Session(verb, workspace, catalog, console, TerminalProgress(console), as_json)
+            stack.enter_context(opened.closing)
             try:
                 yield opened
             except (FieldguideError, typer.Exit):
