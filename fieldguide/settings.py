@@ -248,9 +248,9 @@ class Tuning(_Section):
     rank: int = Field(16, ge=1, le=512, description="rank of the adapter")
     alpha: int = Field(32, ge=1, description="scale of the adapter is alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak, after 4% warm-up")
+    learning_rate: float = Field(2e-4, gt=0, lt=1, description="peak, after 4% warm-up")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
-    epochs: float = Field(2.0, gt=0, le=100, description="passes over the training examples")
+    epochs: float = Field(3.0, gt=0, le=100, description="passes over the pairs")
     batch_size: int = Field(1, ge=1, le=1024, description="contexts, with all their questions, in a step")
     questions_per_context: int = Field(
         8, ge=1, le=64, description="pairs of one chunk that share the passages retrieved for one of them; 1 = none"

@@ -157,6 +157,7 @@ class Loop:
             self._run, Look(0, plan.dev_before, plan.f1_before), look_steps(plan.steps, self._settings.checks),
             self._settings.patience, lambda step: self._look(trainer, judge, step),
             lambda folder: trainer.model.save_pretrained(str(folder), safe_serialization=True), done,
+            0.5 / math.sqrt(len(judge.prompts)) if judge is not None and judge.prompts else 0.0,  # F1's standard error
         )  # fmt: skip
         if checkpoint is None and trainer.is_world_process_zero():
             watch.begin()

@@ -90,7 +90,8 @@ class Watch:
     """Looks at set steps, keeps the best adapter, and says when to stop.
 
     ``look`` measures now, ``save`` writes the adapter as it is into a folder; the best lies in ``best_folder``. Call
-    ``begin`` before the first step and ``after_step`` after each.
+    ``begin`` before the first step and ``after_step`` after each. ``noise`` is by how much two looks' merits differ by
+    chance.
     """
 
     def __init__(
@@ -102,8 +103,9 @@ class Watch:
         look: Callable[[int], Look],
         save: Callable[[Path], None],
         done: int = 0,
+        noise: float = 0.0,
     ) -> None:
-        self._run, self._base, self._at, self._patience = run, base, set(at), patience
+        self._run, self._base, self._at, self._patience, self._noise = run, base, set(at), patience, noise
         self._look, self._save = look, save
         self.log = Log(run, done)
         self.looks = looks_of(read_log(run))
@@ -121,15 +123,19 @@ class Watch:
 
     @property
     def worse_in_a_row(self) -> int:
-        """Looks since the best one."""
-        return len(self.looks) - 1 - self.looks.index(self.best) if self.looks else 0
+        """Looks since the one with the most merit."""
+        merits = [merit(look, self._base) for look in self.looks]
+        return 0 if not merits or self._blind else len(merits) - 1 - merits.index(max(merits))
 
     @property
     def best(self) -> Look:
-        """The look of the checkpoint to serve: of equal ones the first, the last where nothing is held out."""
+        """The look of the checkpoint to serve: the last one whose merit is within the noise of the largest (what was
+        trained longer has seen more of the field), the last of all where nothing is held out."""
         if self._blind:
             return self.looks[-1]
-        return max(self.looks, key=lambda look: merit(look, self._base))
+        merits = [merit(look, self._base) for look in self.looks]
+        near = [look for look, m in zip(self.looks, merits, strict=True) if m >= max(merits) - self._noise]
+        return near[-1]
 
     @property
     def best_folder(self) -> Path:

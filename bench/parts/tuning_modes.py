@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.tuning import Bench
 
 BENCH_SETTINGS: dict[str, Any] = {
-    "epochs": 4.0, "checks": 3, "general_questions": 0, "strength": 1.0, "dev_examples": 20, "batch_size": 2,
+    "checks": 3, "general_questions": 0, "strength": 1.0, "dev_examples": 20, "batch_size": 2,
 }  # fmt: skip
 """What the bench sets beside the defaults: no general suite, whose questions would take as long as the test."""
 DEV_SHARE = 0.12
