@@ -136,12 +136,11 @@ class Session:
             return loaded
         from fieldguide.models.separate import SeparateGenerator, SwitchingGenerator
 
-        apart = {
-            "name": loaded.id.rpartition(":")[0],
-            "device": loaded.device,
-            "dtype": str(loaded.dtype).removeprefix("torch."),
-        }
-        switching = SwitchingGenerator(loaded, lambda folder: SeparateGenerator(loaded.path, folder, **apart))
+        name, dtype = loaded.id.rpartition(":")[0], str(loaded.dtype).removeprefix("torch.")
+        switching = SwitchingGenerator(
+            loaded,
+            lambda folder: SeparateGenerator(loaded.path, folder, name=name, device=loaded.device, dtype=dtype),
+        )
         self.closing.callback(switching.close)
         return switching
 

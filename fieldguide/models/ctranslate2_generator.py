@@ -227,7 +227,7 @@ def _read(folder: Path) -> tuple[Any, dict[str, Any]]:
 
 def _load(folder: Path, device: str, compute_type: str) -> Any:
     try:
-        import ctranslate2  # type: ignore[import-untyped]
+        import ctranslate2
     except ImportError as error:
         raise ModelError(
             f"The model in {folder} needs CTranslate2, which is not installed: pip install 'fieldguide[cpu-fast]'."

@@ -25,7 +25,7 @@ _HEAVY = ("*.safetensors", "*.safetensors.index.json")
 def version() -> str:
     """CTranslate2's version. Raises ModelError where it is not installed."""
     try:
-        import ctranslate2  # type: ignore[import-untyped]
+        import ctranslate2
     except ImportError as error:
         raise ModelError(
             "Exporting to CTranslate2 needs that package, which is not installed: pip install 'fieldguide[cpu-fast]'."
@@ -40,7 +40,7 @@ def convert(merged: Path, folder: Path, quantise: str) -> None:
     Raises ModelError if CTranslate2 is missing, does not know the architecture, or numbered the tokens otherwise.
     """
     version()
-    from ctranslate2.converters import TransformersConverter  # type: ignore[import-untyped]
+    from ctranslate2.converters import TransformersConverter
 
     try:
         # The converter loads with transformers, whose bar no setting of its own turns off; and it collects garbage
