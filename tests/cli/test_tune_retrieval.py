@@ -314,7 +314,7 @@ def test_the_reranker_goes_into_the_settings_and_is_used(run, paints):
         (["--retriever", "--reranker"], "choose --retriever or --reranker: one is trained after the other."),
         (["--distil"], "--distil goes with --retriever."),
         (["--reranker", "--distil"], "--distil goes with --retriever."),
-        (["--retriever", "--epochs", "2"], "--epochs and --max-examples are for the adapter"),
+        (["--retriever", "--epochs", "2"], "only --minutes and --distil go with --retriever"),
     ],
 )
 def test_flags_that_do_not_go_together(run, flags, said):
