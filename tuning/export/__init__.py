@@ -31,7 +31,7 @@ Format = Literal["safetensors", "ct2", "gguf"]
 FORMATS: dict[Format, tuple[str, ...]] = {
     "safetensors": ("f32", "bf16", "f16"),
     "ct2": ("f32", "int8", "bf16", "f16"),
-    "gguf": ("q8_0", "f32", "bf16", "f16"),
+    "gguf": ("f16", "q8_0", "bf16", "f32"),
 }
 """How weights may be stored in each format; the first is the default."""
 MANIFEST = "manifest.json"
