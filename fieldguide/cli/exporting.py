@@ -36,7 +36,8 @@ def export(
     quantise: Annotated[
         str | None,
         typer.Option(
-            "--quantise", help="How weights are stored: f32, f16, bf16; int8 with ct2; q8_0 with gguf. Else gguf f16, others f32."
+            "--quantise",
+            help="How weights are stored: f32, f16, bf16; int8 with ct2; q8_0 with gguf. Else gguf f16, others f32.",
         ),
     ] = None,
     check: Annotated[
