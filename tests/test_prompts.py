@@ -1,6 +1,7 @@
 import pytest
 
 from fieldguide import prompts
+from fieldguide.replies import REFUSAL
 from fieldguide.types import Chunk, Context, ScoredChunk
 
 
@@ -15,10 +16,11 @@ def test_passages_are_numbered_in_the_order_shown():
     assert user.content == "[1] Report B\nsecond best\n\n[2]\nbest\n\nQuestion: Which?"
 
 
-def test_closed_book_has_the_same_system_text_and_no_passages():
+def test_closed_book_has_no_passages_and_the_same_instruction_but_for_how_to_refuse():
     closed = prompts.answer_prompt("Which?", None)
     assert closed[1].content == "Question: Which?"
-    assert closed[0] == prompts.answer_prompt("Which?", Context((passage("a", "best"),), "rank"))[0]
+    shown = prompts.answer_prompt("Which?", Context((passage("a", "best"),), "rank"))
+    assert shown[0].content == f"{closed[0].content} If the answer is not there, reply only: {REFUSAL}."
 
 
 def test_braces_in_values_survive():
