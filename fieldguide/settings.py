@@ -32,7 +32,8 @@ class Models(_Section):
 
     embedder: str = Field("bundled", description='"bundled", a hub name, or a folder of a sentence-transformers model')
     generator: str = Field(
-        "bundled", description='"bundled", a hub name, a folder, a .gguf file, or "remote:PROVIDER:MODEL"'
+        "bundled",
+        description='"bundled", a hub name, a folder, a .gguf file, "ct2:FOLDER" (an export), "remote:PROVIDER:MODEL"',
     )
     url: str = Field("", description="address of a remote generator's server, where it is not the provider's own")
     concurrency: int = Field(4, ge=1, le=256, description="requests to a remote generator at a time")

