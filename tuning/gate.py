@@ -17,6 +17,7 @@ from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.replies import read_reply
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
+from tuning.distillation import answer_likelihoods
 from tuning.examples import Example
 from tuning.general import General, GeneralQuestion, draw, forgetting, measure, read_suite
 from tuning.intervals import mean_interval
@@ -27,27 +28,54 @@ from tuning.strength import choose_strength, sweep
 SCALES = (0.25, 0.5, 0.75, 1.0)
 """Strengths that are tried where the settings leave it open."""
 _GENERAL_TOKENS = 32
+_SWEEP_SHARE = 0.2
+"""Of the minutes, if they are limited, what trying several strengths may take; else the adapter is served at full."""
+_SPARE = 1.2
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """The general suite and the base model's answers to it, before the training; ``tail`` is how many seconds the
-    weighing after it will take, by what this took."""
+    weighing after it will take, by what a sample took; ``sweeps`` whether there is time to try several strengths."""
 
     suite: tuple[GeneralQuestion, ...]
     before: General | None
     tail: float
+    sweeps: bool
 
     @classmethod
-    def begin(cls, base: TransformersGenerator, settings: Tuning, progress: Progress) -> Weighed:
+    def begin(
+        cls, base: TransformersGenerator, dev: Sequence[Example], settings: Tuning, progress: Progress
+    ) -> Weighed:
         """Ask the base model. Raises FieldguideError for a suite that cannot be read."""
-        if not settings.general_questions:
-            return cls((), None, 0.0)
-        path = Path(settings.general).expanduser() if settings.general else None
-        suite = tuple(draw(read_suite(path), settings.general_questions, settings.seed))
-        began = time.monotonic()
-        before = measure(base, None, suite, _GENERAL_TOKENS, progress)
-        return cls(suite, before, 3.0 * (time.monotonic() - began))
+        suite: tuple[GeneralQuestion, ...] = ()
+        before = None
+        if settings.general_questions:
+            path = Path(settings.general).expanduser() if settings.general else None
+            suite = tuple(draw(read_suite(path), settings.general_questions, settings.seed))
+            before = measure(base, None, suite, _GENERAL_TOKENS, progress)
+        sweeps = bool(suite and dev) and not settings.strength
+        if not settings.minutes:
+            return cls(suite, before, 0.0, sweeps)
+        likelihood, answer = _paces(base, dev)
+        general = before.seconds if before is not None else 0.0
+        tail = general + 2 * len(dev) * answer
+        swept = (1 + len(SCALES)) * (len(dev) * likelihood + general / 2)
+        sweeps = sweeps and swept < _SWEEP_SHARE * 60 * settings.minutes
+        return cls(suite, before, _SPARE * (tail + swept * sweeps), sweeps)
+
+
+def _paces(base: TransformersGenerator, dev: Sequence[Example]) -> tuple[float, float]:
+    """Seconds for the likelihood of a held-out answer, and for writing one, by the first two; 0 without any."""
+    sample = dev[:2]
+    if not sample:
+        return 0.0, 0.0
+    prompts = [example.prompt for example in sample]
+    began = time.monotonic()
+    answer_likelihoods(base, prompts, [example.completion for example in sample])
+    half = time.monotonic()
+    base.generate(prompts, max_new_tokens=ANSWER_TOKENS)
+    return (half - began) / len(sample), (time.monotonic() - half) / len(sample)
 
 
 def weigh(
@@ -71,7 +99,7 @@ def weigh(
     base.unload_adapters()
     choice = None
     strength = settings.strength or 1.0
-    if not settings.strength and weighing.suite and dev:
+    if weighing.sweeps:
         choice = choose_strength(sweep(base, folder, dev, weighing.suite, SCALES, progress))
         strength = choice.strength
     write_json(folder / "manifest.json", {"strength": strength})  # for load_adapter; the whole one is written later

@@ -83,7 +83,7 @@ def tune(
         return TuneReport(done.id, adapters / done.id, dict(done.manifest), False, better, None)
     run = next((p.parent for p in sorted(runs.glob("*-tune*/plan.json")) if _unfinished(p, key)), None) or new_run()
     base.unload_adapters()
-    weighing = Weighed.begin(base, settings, progress)
+    weighing = Weighed.begin(base, made.dev, settings, progress)
     training = _Training(base, run, progress, stopped, processes, end, weighing.tail)
     trained, result, made = _rounds(catalog, made, settings, key, start, training)
     if base.base_hash() != base_hash:

@@ -20,7 +20,7 @@ QUESTION = "How many hours in total had the pilot of the Aerostar at Elyria flow
 def settings(minutes: float) -> dict[str, dict[str, Any]]:
     """What the demo sets: everything else is the default."""
     return {
-        "tuning": {"minutes": minutes, "dev_examples": 16, "checks": 2, "general_questions": 12},
+        "tuning": {"minutes": minutes, "dev_examples": 12, "checks": 2, "general_questions": 8},
         "compare": {"max_questions": 40},
     }
 
