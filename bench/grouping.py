@@ -30,8 +30,9 @@ from ingest.qa.questions import make_pairs
 from ingest.qa.rules import RuleSource
 from retrieval.build import build_index
 from retrieval.retriever import HybridRetriever
-from tuning.examples import Example, build_examples, choose
-from tuning.loop import answer_loss
+from tuning.contexts import Shape, build_examples
+from tuning.examples import Example, choose
+from tuning.loss import answer_loss
 from tuning.tokenise import Sequences, collate, tokenise
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -48,7 +49,7 @@ def examples_of(folder: Path, root: Path, wanted: int, per_context: int) -> list
     make_pairs(catalog, [RuleSource(seed=0, per_chunk=8)], settings.questions, Silent(), embedder=embedder)
     retriever = HybridRetriever.open(catalog, workspace.index_folder, embedder, settings.retrieval)
     pairs = choose(catalog.pairs("train"), 0, 0)
-    found = build_examples(pairs, retriever, catalog.chunks(), closed_book_share=0.0, per_context=per_context, seed=0)
+    found = build_examples(pairs, [retriever], catalog.chunks(), Shape(per_context=per_context))
     catalog.close()
     return found[:wanted]
 
