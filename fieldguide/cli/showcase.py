@@ -14,7 +14,7 @@ from fieldguide.cli.session import Session, guarded, print_json, session
 from fieldguide.errors import FieldguideError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ntsb"
-QUESTION = "How many hours in total had the pilot of the Aerostar at Elyria flown?"
+QUESTION = "Which flying club owned the Reims F172 M?"
 
 
 def settings(minutes: float) -> dict[str, dict[str, Any]]:
