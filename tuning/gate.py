@@ -13,6 +13,7 @@ from typing import Any
 
 from fieldguide import metrics
 from fieldguide.files import write_json
+from fieldguide.models.adapters import read_config, rewrites
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.replies import read_reply
 from fieldguide.settings import Tuning
@@ -93,7 +94,7 @@ def weigh(
     It passes if its held-out loss is lower than the base model's and its answers are no worse, or nothing was held
     out.
     """
-    if settings.method in REWRITES and _rewrites(folder):
+    if settings.method in REWRITES and rewrites(read_config(folder, rewriting=True)):
         passed = _is_better(result.dev_before, result.dev_after)
         return {"strength": 1.0, "strength_choice": None, "general": None, "metrics": {}, "passed": passed}
     base.unload_adapters()
@@ -144,15 +145,3 @@ def _answers(
 def _is_better(before: float | None, after: float | None) -> bool:
     """Whether the adapter may be served: its dev loss is lower than the base model's, or nothing was held out."""
     return before is None or after is None or after < before
-
-
-def _rewrites(folder: Path) -> bool:
-    """Whether the adapter only goes with the base that it rewrote."""
-    from fieldguide.errors import ModelError
-    from fieldguide.models.adapters import read_config
-
-    try:
-        read_config(folder)
-    except ModelError:
-        return True
-    return False
