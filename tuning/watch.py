@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fieldguide.errors import ModelError
 from fieldguide.files import folder_atomically, write_atomically
 from fieldguide.types import Progress
 
@@ -177,7 +178,8 @@ def report_callback(
 ) -> Any:
     """The trainer's callback: shows each step, looks, asks for a checkpoint before a stop, and stops.
 
-    ``agree`` makes what the first process decided everybody's, where several train.
+    ``agree`` makes what the first process decided everybody's, where several train. Raises ModelError in the trainer
+    when the loss is no number any more.
     """
     import psutil
     from transformers import TrainerCallback
@@ -208,10 +210,14 @@ def report_callback(
                 return
             rate, memory = tokens_a_step / max(self.seconds, 1e-9), psutil.Process().memory_info().rss / 2**20
             loss = float(logs["loss"])
+            if not math.isfinite(loss):  # every weight is gone with it, and no later step brings them back
+                raise ModelError(
+                    f"The loss is no number any more at step {state.global_step} (learning rate "
+                    f"{args.learning_rate:g}): lower tuning.learning_rate and run it again."
+                )
             watch.log.add(
-                {"step": state.global_step, "loss": loss if math.isfinite(loss) else None,
-                 "learning_rate": logs.get("learning_rate"), "tokens_per_second": round(rate, 1),
-                 "memory_mb": round(memory)}
+                {"step": state.global_step, "loss": loss, "learning_rate": logs.get("learning_rate"),
+                 "tokens_per_second": round(rate, 1), "memory_mb": round(memory)}
             )  # fmt: skip
             progress.advance(note=f"loss {loss:.3f}, {watch.note}, {rate:.0f} tokens/s, {memory / 1024:.1f} GB")
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from fieldguide.errors import ModelError
 from fieldguide.models.base import Message
 from fieldguide.settings import Tuning
 from fieldguide.types import Silent
@@ -12,6 +13,7 @@ from tuning.examples import Example
 from tuning.loop import Loop, Plan, latest_checkpoint, read_plan
 from tuning.loss import answer_loss
 from tuning.tokenise import IGNORED, collate, tokenise
+from tuning.watch import read_log
 
 FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
 
@@ -195,6 +197,22 @@ def test_the_first_loss_is_that_of_the_base_model_and_the_dev_loss_weighs_tokens
     assert single.dev_before == pytest.approx(result.dev_before, rel=1e-2)
 
 
+def test_a_loss_that_is_no_number_ends_the_training_and_is_told(shelf, tmp_path, rows, monkeypatch):
+    calls = []
+
+    def spoilt(model, inputs, items=None):
+        calls.append(1)
+        return answer_loss(model, inputs, items) * (math.nan if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr("tuning.loss.answer_loss", spoilt)
+    with pytest.raises(
+        ModelError, match=r"no number any more at step 3 \(learning rate 0\.02\): lower tuning\.learning"
+    ):
+        run(shelf, tmp_path, rows, batch_size=1)
+    assert [entry["step"] for entry in read_log(tmp_path) if "loss" in entry] == [1, 2]
+    assert not (tmp_path / "adapter").exists()
+
+
 def test_the_model_is_given_back_bare_and_as_it_was(shelf, tmp_path, rows):
     base = shelf.generator()
     modules = {name: type(module) for name, module in base.model.named_modules()}
@@ -222,15 +240,6 @@ def test_a_failing_run_gives_the_model_back_too(shelf, tmp_path, rows, monkeypat
         Loop(base.model, base.tokenizer, Tuning(), tmp_path, Silent(), lambda: False).run(rows, rows, "k")
     assert [name for name, _ in base.model.named_modules()] == names
     assert base.model.config.use_cache is True
-
-
-def test_a_loss_that_is_not_a_number_is_shown_as_such(shelf, tmp_path, rows, monkeypatch):
-    import tuning.loss
-
-    monkeypatch.setattr(tuning.loss, "answer_loss", lambda *given: answer_loss(*given) * math.nan)
-    _, result = run(shelf, tmp_path, rows, epochs=1)
-    assert len(result.losses) == 2
-    assert all(math.isnan(loss) for loss in result.losses)
 
 
 def _log(folder):
