@@ -34,11 +34,11 @@ sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path).resolve() !=
 
 from bench.parts import shelves
 from bench.parts.shelves import Question, Shelf
-from eval.stats import mean_interval, paired_difference
 from fieldguide.cli.session import quieten
 from fieldguide.models import load_embedder
 from fieldguide.models.base import Embedder
 from fieldguide.settings import Access, Retrieval
+from fieldguide.stats import mean_interval, paired_difference
 from retrieval.retriever import HybridRetriever
 from retrieval.scope import scope
 

@@ -20,10 +20,10 @@ import numpy as np
 from eval.choice import near_best, standard_error
 from eval.dev_questions import DevQuestion, Switchable, documents_of
 from eval.retrieval_metrics import rank_metrics
-from eval.stats import Floats, mean_interval, paired_difference
 from eval.switches import SWITCHES, Switch, asks_generator, changes, cost, variants
 from fieldguide.errors import FieldguideError, NotReady
 from fieldguide.settings import Compare, Retrieval
+from fieldguide.stats import Floats, mean_interval, paired_difference
 from fieldguide.types import Progress
 
 FEWEST_QUESTIONS, FEWEST_DOCUMENTS = 20, 3

@@ -1,6 +1,6 @@
 """Rules for choosing among settings that were measured on the same questions. Numbers in, indices out.
 
-``clusters`` names the group of each question (its document), as in ``eval.stats``.
+``clusters`` names the group of each question (its document), as in ``fieldguide.stats``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.stats import paired_difference
+from fieldguide.stats import paired_difference
 
 ALPHA = 0.05
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from assistant.answer import answer_in_context, as_json, file_name
 from eval.questions import TestQuestion, questions_hash
-from eval.stats import mean_interval, paired_difference
 from eval.verdict import verdict
 from fieldguide import __version__, metrics
 from fieldguide.catalog import Catalog
@@ -23,6 +22,7 @@ from fieldguide.errors import IntegrityError
 from fieldguide.models.base import Generator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Settings
+from fieldguide.stats import mean_interval, paired_difference
 from fieldguide.types import Answer, Context, Document, Progress, Retriever, content_hash
 
 _BATCH = 20

@@ -17,9 +17,9 @@ import numpy as np
 from eval.answering import Answering
 from eval.choice import near_best, winners
 from eval.dev_questions import DevQuestion, Switchable, documents_of
-from eval.stats import FEWEST_UNITS, Floats, mean_interval, paired_difference
 from fieldguide.metrics import token_f1
 from fieldguide.settings import Compare, Retrieval
+from fieldguide.stats import FEWEST_UNITS, Floats, mean_interval, paired_difference
 from fieldguide.types import Chunk, Context, Progress, ScoredChunk, content_hash
 from retrieval.order import Policy, reorder
 

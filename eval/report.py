@@ -37,7 +37,7 @@ class ArmRow(TypedDict):
 
 
 class DifferenceRow(Estimate):
-    """The mean of a - b over the same questions; ``clear`` as in ``eval.stats.Difference``."""
+    """The mean of a - b over the same questions; ``clear`` as in ``fieldguide.stats.Difference``."""
 
     a: ArmName
     b: ArmName

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from eval.stats import Floats
+from fieldguide.stats import Floats
 
 
 def rank_metrics(

@@ -12,12 +12,13 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
+from typing_extensions import TypedDict
 
 from fieldguide.errors import SettingsError
 from fieldguide.types import Kind
@@ -234,6 +235,17 @@ Method = Literal["lora", "rslora", "dora", "qlora", "pissa", "olora", "corda", "
 """How an adapter is trained (``tuning.methods``). The last five rewrite the base weights."""
 
 
+class PeftArguments(TypedDict, total=False):
+    """Further arguments of peft's LoraConfig, under peft's names: those that leave the base weights as they are."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    init_lora_weights: Literal["gaussian", "orthogonal"]
+    rank_pattern: dict[str, Annotated[int, Field(ge=1)]]
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]]
+    exclude_modules: Annotated[list[str], Field(min_length=1)]
+
+
 class Tuning(_Section):
     """LoRA on the pairs, in the shape that is served."""
 
@@ -249,6 +261,10 @@ class Tuning(_Section):
     rank: int = Field(16, ge=1, le=512, description="rank of the adapter")
     alpha: int = Field(32, ge=1, description="scale of the adapter is alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
+    peft: PeftArguments = Field(
+        default_factory=PeftArguments,
+        description="more of peft's LoraConfig: init_lora_weights, rank_pattern, alpha_pattern, exclude_modules",
+    )
     learning_rate: float = Field(2e-4, gt=0, lt=1, description="peak, after 4% warm-up")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the learning rate falls")
     epochs: float = Field(3.0, gt=0, le=100, description="passes over the pairs")
@@ -297,6 +313,19 @@ class Tuning(_Section):
     save_steps: int = Field(20, ge=1, description="a checkpoint every so many steps")
     tensorboard: bool = Field(False, description="write TensorBoard's event files into the run's folder")
     seed: int = Field(0, ge=0, description="decides order and initial weights")
+
+    @field_validator("peft")
+    @classmethod
+    def _peft_of_plain_lora(cls, value: PeftArguments, info: ValidationInfo) -> PeftArguments:
+        method, ranks = (
+            info.data.get("method", "lora"),
+            (info.data.get("rank", 16), *value.get("rank_pattern", {}).values()),
+        )
+        if value and method not in ("lora", "rslora", "dora", "qlora"):
+            raise ValueError(f"{method} sets all of it itself: leave it away")
+        if value.get("init_lora_weights") == "orthogonal" and any(rank % 2 for rank in ranks):
+            raise ValueError("orthogonal needs even ranks")
+        return value
 
     @field_validator("passages")
     @classmethod

@@ -17,11 +17,11 @@ from fieldguide.models.adapters import read_config, rewrites
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.replies import read_reply
 from fieldguide.settings import Tuning
+from fieldguide.stats import mean_interval
 from fieldguide.types import Progress
 from tuning.distillation import answer_likelihoods
 from tuning.examples import Example
 from tuning.general import General, GeneralQuestion, draw, forgetting, measure, read_suite
-from tuning.intervals import mean_interval
 from tuning.loop import ANSWER_TOKENS, LoopResult
 from tuning.methods import REWRITES
 from tuning.strength import choose_strength, sweep
@@ -139,7 +139,7 @@ def _answers(
         both = zip(found[f"dev_{name}_base"], found[f"dev_{name}_tuned"], strict=True)
         found[f"dev_{name}_change"] = [after - before for before, after in both]
     groups = [example.group for example in dev]
-    return {name: asdict(mean_interval(values, groups)) for name, values in found.items()}
+    return {name: asdict(mean_interval(values, seed=0, clusters=groups)) for name, values in found.items()}
 
 
 def _is_better(before: float | None, after: float | None) -> bool:

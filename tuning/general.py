@@ -18,9 +18,9 @@ from fieldguide.errors import FieldguideError
 from fieldguide.metrics import containment, exact_match, token_f1
 from fieldguide.models.base import Message, Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.stats import Interval, mean_interval
 from fieldguide.types import Progress, Silent, content_hash
 from tuning.distillation import answer_likelihoods
-from tuning.intervals import Interval, mean_interval
 
 SHIPPED = Path(__file__).parent / "general_suite.jsonl"
 """40 questions, written for this project and in the public domain: reading, knowledge, arithmetic, instructions."""
@@ -65,7 +65,7 @@ class General:
     def intervals(self) -> dict[str, Interval]:
         """Mean and 95% interval of each metric, over further passages."""
         clusters = [question.cluster for question in self.questions]
-        return {name: mean_interval(values, clusters) for name, values in self.values.items()}
+        return {name: mean_interval(values, seed=0, clusters=clusters) for name, values in self.values.items()}
 
     def row(self) -> dict[str, Any]:
         """As JSON for a manifest: intervals by metric, the values that they are made of, and what was left out."""
@@ -196,7 +196,7 @@ def change(before: General, after: General) -> dict[str, Interval]:
         raise ValueError("the two measurements asked different questions and cannot be paired")
     clusters = [question.cluster for question in before.questions]
     return {
-        name: mean_interval([b - a for a, b in zip(values, after.values[name], strict=True)], clusters)
+        name: mean_interval([b - a for a, b in zip(values, after.values[name], strict=True)], seed=0, clusters=clusters)
         for name, values in before.values.items()
     }
 

@@ -7,6 +7,7 @@ on; methods in ``APART`` are trained through ``tuning.apart``.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,13 @@ def lora_config(settings: Tuning, model: Any) -> Any:
     """The peft.LoraConfig of the settings for this model, ready for ``get_peft_model``.
 
     CorDA needs ``calibrate`` on the model before. Raises SettingsError for layers that the model does not have and for
-    ranks that the method cannot have on them.
+    ranks that the method cannot have on them. ``settings.peft`` goes over what the method sets.
     """
     from peft import LoraConfig
     from peft.tuners.lora.config import KasaConfig
 
     _check_rank(settings, model)
+    _check_patterns(settings, model)
     by_method: dict[str, dict[str, Any]] = {
         "lora": {},
         "qlora": {},
@@ -69,7 +71,7 @@ def lora_config(settings: Tuning, model: Any) -> Any:
     config = LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, task_type="CAUSAL_LM", bias="none",
         target_modules=target_modules(settings, model), layers_to_transform=_layers(settings, model),
-        **by_method[settings.method],
+        **{**by_method[settings.method], **settings.peft},
     )  # fmt: skip
     return prepared(config)
 
@@ -195,3 +197,26 @@ def _check_rank(settings: Tuning, model: Any) -> None:
             f"tuning.rank is {settings.rank}, and {settings.method} can have no more than the narrowest layer is wide "
             f"({narrow}): lower it."
         )
+
+
+def _check_patterns(settings: Tuning, model: Any) -> None:
+    """Peft leaves a pattern alone that no layer matches; here that is a SettingsError."""
+    layers = [name for name, _ in _linear(model)]
+    given = settings.peft
+    for setting, patterns in (
+        ("rank_pattern", list(given.get("rank_pattern", {}))),
+        ("alpha_pattern", list(given.get("alpha_pattern", {}))),
+        ("exclude_modules", given.get("exclude_modules", [])),
+    ):
+        for pattern in patterns:
+            try:
+                found = any(re.fullmatch(rf"(.*\.)?({pattern})", layer) for layer in layers)
+            except re.error as error:
+                raise SettingsError(
+                    f"tuning.peft: {setting} holds {pattern!r}, no regular expression: {error}."
+                ) from None
+            if not found:
+                raise SettingsError(
+                    f"tuning.peft: {setting} names {pattern}, which the model has not; its linear layers are "
+                    f"{', '.join(linear_names(model))}."
+                )

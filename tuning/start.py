@@ -34,8 +34,8 @@ def _misfit(folder: Path, settings: Tuning, base_hash: str) -> str:
         check_manifest(folder, base_hash)
     except ModelError as error:
         return str(error).rstrip(".")
-    if settings.method != "lora" or settings.half:
-        return "only method lora over all layers goes on from another adapter"
+    if settings.method != "lora" or settings.half or settings.peft:
+        return "only method lora over all layers, without tuning.peft, goes on from another adapter"
     if config["r"] != settings.rank or config["lora_alpha"] != settings.alpha:
         return f"it has rank {config['r']} and alpha {config['lora_alpha']}, not {settings.rank} and {settings.alpha}"
     if settings.modules != ("all-linear",) or config.get("lora_dropout", 0.0) != settings.dropout:

@@ -16,10 +16,10 @@ from typing import Any, Literal, Protocol
 
 from fieldguide.models.base import Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.stats import Interval, mean_interval
 from fieldguide.types import Progress
 from tuning.distillation import answer_likelihoods
 from tuning.general import GeneralQuestion, losses
-from tuning.intervals import Interval, mean_interval
 
 SCALES = (0.25, 0.5, 0.75, 1.0)
 PRICE = 1.0
@@ -154,8 +154,12 @@ def _points(
         raise ValueError("no held-out example, or no question of the general suite, fits the model's window")
     points = []
     for scale, (domain, general) in values.items():
-        gain = mean_interval([base_domain[n] - domain[n] for n in base_domain], [contexts[n] for n in base_domain])
-        rise = mean_interval([general[n] - base_general[n] for n in base_general], [passages[n] for n in base_general])
+        gain = mean_interval(
+            [base_domain[n] - domain[n] for n in base_domain], seed=0, clusters=[contexts[n] for n in base_domain]
+        )
+        rise = mean_interval(
+            [general[n] - base_general[n] for n in base_general], seed=0, clusters=[passages[n] for n in base_general]
+        )
         domain_mean = math.fsum(domain[n] for n in base_domain) / len(base_domain)
         general_mean = math.fsum(general[n] for n in base_general) / len(base_general)
         points.append(Point(scale, domain_mean, general_mean, gain, rise))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from bench.parts.squad import Item
-from eval.stats import mean_interval, paired_difference
 from fieldguide import metrics
 from fieldguide.models.base import Message, Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt
 from fieldguide.replies import read_reply
+from fieldguide.stats import mean_interval, paired_difference
 from fieldguide.types import Context, QAPair, Retriever
 
 ANSWER_TOKENS = 48

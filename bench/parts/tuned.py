@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from bench.parts.shelves import Question, Shelf, beir, beir_questions, texts_shelf
-from eval.stats import paired_difference
 from fieldguide.models import Embedder, load_embedder
 from fieldguide.models.bundled import embedder_folder
 from fieldguide.settings import Retrieval
+from fieldguide.stats import paired_difference
 from fieldguide.types import Chunk, QAPair, ScoredChunk, Silent
 from retrieval.query import Queries
 from retrieval.retriever import HybridRetriever

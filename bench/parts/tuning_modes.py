@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.tuning import Bench
 
 BENCH_SETTINGS: dict[str, Any] = {
-    "checks": 3, "general_questions": 0, "strength": 1.0, "dev_examples": 20, "batch_size": 2,
+    "checks": 3, "general_questions": 0, "strength": 1.0, "dev_examples": 20,
 }  # fmt: skip
 """What the bench sets beside the defaults: no general suite, whose questions would take as long as the test."""
 DEV_SHARE = 0.12
@@ -112,7 +112,7 @@ def unanswerable(bench: Bench) -> dict[str, Any]:
     return out
 
 
-def order(bench: Bench, ks: Sequence[int] = (1, 2, 3, 5, 8, 10)) -> dict[str, Any]:
+def order(bench: Bench, ks: Sequence[int] = (1, 2, 3, 5, 10)) -> dict[str, Any]:
     """Direct tuning < RAG tuning < RAG tuning with reasoning? With k from 1 to 10. Also drawn, beside the root."""
     shelf, items, clusters = _opened(bench)
     kinds: dict[str, dict[str, Any]] = {

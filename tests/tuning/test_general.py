@@ -9,9 +9,9 @@ from fieldguide.metrics import normalise_answer
 from fieldguide.models.base import Generation, Message
 from fieldguide.models.tiny import write_tiny_adapter
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.stats import Interval
 from tuning.distillation import answer_likelihoods
 from tuning.general import LEAD, General, GeneralQuestion, change, draw, forgetting, measure, neutral_prompt, read_suite
-from tuning.intervals import Interval
 
 SUITE = [
     GeneralQuestion("a", "What jumps?", ("the fox", "fox"), "The fox jumps."),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from fieldguide.errors import ModelError, SettingsError
 from fieldguide.models.adapters import read_config, rewrites
@@ -162,6 +163,50 @@ def test_named_layers_and_half_of_them(tiny_model: Path) -> None:
     assert half_of(30, 0) == half_of(30, 0) != half_of(30, 1)
     assert len(half_of(30, 0)) == 15
     assert half_of(1, 0) == [0]
+
+
+def test_more_of_pefts_arguments_reach_the_layers(tiny_model: Path, ids: Any) -> None:
+    peft: Any = {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 8.0}, "exclude_modules": ["down_proj"]}
+    wrapped = wrap(tiny_model, Tuning(rank=4, alpha=8, peft={**peft, "init_lora_weights": "orthogonal"}), ids)
+    layer = wrapped.base_model.model.model.layers[0]
+    assert layer.self_attn.q_proj.lora_A["default"].weight.shape[0] == 2
+    assert layer.self_attn.q_proj.scaling["default"] == 4
+    assert layer.self_attn.v_proj.lora_A["default"].weight.shape[0] == 4
+    assert not hasattr(layer.mlp.down_proj, "lora_A")
+    assert layer.self_attn.v_proj.lora_B["default"].weight.abs().max() > 0
+    difference = logits(wrapped, ids) - logits(load(tiny_model), ids)
+    assert difference.abs().max() < 1e-4  # its B A is zero all the same
+
+
+@pytest.mark.parametrize(
+    ("peft", "method", "said"),
+    [
+        ({"r": 4}, "lora", "r"),
+        ({"rank_pattern": {"q_proj": 0}}, "lora", "greater than or equal to 1"),
+        ({"init_lora_weights": "pissa"}, "lora", "'gaussian' or 'orthogonal'"),
+        ({"init_lora_weights": "orthogonal", "rank_pattern": {"q_proj": 3}}, "lora", "even ranks"),
+        ({"rank_pattern": {"q_proj": 4}}, "pissa", "pissa sets all of it itself"),
+    ],
+)
+def test_arguments_that_do_not_go_are_refused(peft: Any, method: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Tuning(method=method, peft=peft)
+
+
+@pytest.mark.parametrize(
+    ("peft", "said"),
+    [
+        (
+            {"rank_pattern": {"query": 4}},
+            r"rank_pattern names query, which the model has not; its linear layers are down",
+        ),
+        ({"exclude_modules": ["proj"]}, "exclude_modules names proj"),
+        ({"alpha_pattern": {"(": 4}}, "no regular expression"),
+    ],
+)
+def test_patterns_that_match_no_layer_are_told(peft: Any, said: str, tiny_model: Path) -> None:
+    with pytest.raises(SettingsError, match=said):
+        lora_config(Tuning(peft=peft), load(tiny_model))
 
 
 @pytest.mark.parametrize(("method", "most"), [("pissa", 16), ("kasa", 15)])

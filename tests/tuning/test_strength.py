@@ -12,10 +12,10 @@ from fieldguide.models.adapter_strength import adapter_id, read_strength
 from fieldguide.models.base import Message
 from fieldguide.models.tiny import write_tiny_adapter
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.stats import Interval
 from fieldguide.types import Silent
 from tuning.distillation import answer_likelihoods
 from tuning.general import LEAD, GeneralQuestion
-from tuning.intervals import Interval, mean_interval
 from tuning.strength import Point, choose_strength, pareto_front, sweep
 
 BASE = Point(0.0, 2.0, 1.0)
@@ -261,24 +261,3 @@ def test_a_sweep_of_what_does_not_fit_is_refused(generator, adapter):
     with pytest.raises(ValueError, match="no held-out example"):
         sweep(generator, adapter, [Item(LONG, "x")], GENERAL, (1.0,), Silent())
     assert generator.loaded == frozenset()
-
-
-# -- intervals
-
-
-def test_intervals_hold_the_mean_and_draw_clusters_together():
-    values = [0.0, 1.0] * 20
-    alone = mean_interval(values)
-    assert alone.mean == 0.5
-    assert 0.3 < alone.low < 0.4 < 0.6 < alone.high < 0.7
-    assert mean_interval(values) == alone
-    together = mean_interval([0.0] * 10 + [1.0] * 10, ["a"] * 10 + ["b"] * 10)
-    assert (together.low, together.high) == (0.0, 1.0)
-    assert mean_interval([0.0, 1.0], ["a", "a"]) == Interval(0.5, 0.5, 0.5, 2)
-    assert mean_interval([3.0] * 5) == Interval(3.0, 3.0, 3.0, 5)
-
-
-@pytest.mark.parametrize(("values", "clusters"), [([], None), ([math.inf], None), ([1.0, 2.0], ["a"])])
-def test_intervals_of_nothing_are_refused(values, clusters):
-    with pytest.raises(ValueError, match=r"interval needs|one cluster for each"):
-        mean_interval(values, clusters)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from eval.stats import FEWEST_UNITS, Difference, Interval, _expanded, mean_interval, paired_difference
+from fieldguide.stats import FEWEST_UNITS, Difference, Interval, _expanded, mean_interval, paired_difference
 
 NUMBERS = st.lists(st.floats(-1000, 1000), min_size=1, max_size=30)
 
@@ -116,7 +116,7 @@ def test_deterministic_by_seed() -> None:
 def test_batches_do_not_change_memory_or_method(monkeypatch: pytest.MonkeyPatch) -> None:
     values, clusters = np.random.default_rng(1).random(60), [i % 20 for i in range(60)]
     whole = [mean_interval(values, seed=4, clusters=c) for c in (None, clusters)]
-    monkeypatch.setattr("eval.stats._BATCH_VALUES", 3000)
+    monkeypatch.setattr("fieldguide.stats._BATCH_VALUES", 3000)
     for one, cut in zip(whole, [mean_interval(values, seed=4, clusters=c) for c in (None, clusters)], strict=True):
         assert (cut.low, cut.high) == pytest.approx((one.low, one.high), abs=0.01)
 
