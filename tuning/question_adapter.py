@@ -13,17 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fieldguide import __version__, align
-from fieldguide.errors import FieldguideError
-from fieldguide.files import file_hash
+from fieldguide import align
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import NOT_THERE, question_adapter_hash, read_prompt, write_prompt
 from fieldguide.settings import Tuning
-from fieldguide.types import Progress, content_hash
-from tuning.examples import Example, set_hash
-from tuning.human_pairs import HumanPair, base_hashes, package, read_human_pairs, title_of
-from tuning.loop import Loop
-from tuning.tokenise import tokenise
+from fieldguide.types import Progress
+from tuning.examples import Example
+from tuning.human_pairs import FILES, HumanPair, read_human_pairs, title_of, train_on_people
 
 _LONGEST_ANSWER, _LONGEST_QUESTION, _SHORTEST_QUESTION = 14, 24, 4
 _PRONOUN = re.compile(r"^\W*\w+(?: \w+)? (?:he|she|it|they|this|that|these|those)\b", re.IGNORECASE)
@@ -107,26 +103,13 @@ def train_question_adapter(
     manifest names the base by its hash in each dtype, so that it fits the same model on a CPU and on a GPU.
     Raises FieldguideError for data of another layout, KeyboardInterrupt when stopped (after a checkpoint).
     """
-    train = _first_groups(build_tasks(read_human_pairs(data / "train.jsonl"), settings.seed), settings.max_examples)
-    dev = _first_groups(build_tasks(read_human_pairs(data / "val.jsonl"), settings.seed), settings.dev_examples)
-    if not train:
-        raise FieldguideError(f"{data / 'train.jsonl'} has no pair whose answer stands word for word in its section.")
-    sets = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
-    hashes = base_hashes(base)
-    base.unload_adapters()
-    key = content_hash(set_hash(train), set_hash(dev), *hashes.values(), settings.model_dump_json())
-    loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
-    result = loop.run(sets[0], sets[1], key)
-    manifest: dict[str, Any] = {
-        "kind": "question adapter", "base": base.id, "command": command,
-        "data": {name: file_hash(data / name) for name in ("train.jsonl", "val.jsonl")},
-        "prompts": question_adapter_hash(), "examples": len(train), "passages": len(sets[0]),
-        "settings": settings.model_dump(mode="json"), "dev_examples": len(dev), "dev_loss_base": result.dev_before,
-        "dev_loss_tuned": result.dev_after, "steps": result.steps, "tokens": result.tokens,
-        "seconds": round(result.seconds), "version": __version__,
-    }  # fmt: skip
-    package(loop.adapter_folder, out, manifest, base)
-    return manifest
+    limits = (settings.max_examples, settings.dev_examples)
+    sets = [
+        _first_groups(build_tasks(read_human_pairs(data / name), settings.seed), limit)
+        for name, limit in zip(FILES, limits, strict=True)
+    ]
+    about = {"kind": "question adapter", "command": command, "prompts": question_adapter_hash()}
+    return train_on_people(data, sets, base, settings, run, out, progress, stopped, about)
 
 
 def _first_groups(examples: list[Example], groups: int) -> list[Example]:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldguide import __version__, align
+from fieldguide import align
 from fieldguide.catalog import Catalog, FileRecord, Reading
-from fieldguide.errors import FieldguideError
-from fieldguide.files import file_hash
 from fieldguide.models.base import Embedder
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt, answer_prompt_hash
@@ -28,10 +26,8 @@ from fieldguide.types import Chunk, Context, Document, Page, Progress, Retriever
 from fieldguide.workspace import init_workspace
 from retrieval.build import build_index
 from retrieval.retriever import HybridRetriever
-from tuning.examples import Example, set_hash
-from tuning.human_pairs import HumanPair, package, read_human_pairs, title_of
-from tuning.loop import Loop
-from tuning.tokenise import tokenise
+from tuning.examples import Example
+from tuning.human_pairs import FILES, HumanPair, read_human_pairs, title_of, train_on_people
 
 PIECE_WORDS = 110
 """Words of a passage, about what ``ingest.chunk_tokens`` gives."""
@@ -182,7 +178,7 @@ def train_reader(
     held-out ones. Raises FieldguideError for data of another layout, KeyboardInterrupt when stopped.
     """
     sets = []
-    for name, limit in (("train.jsonl", settings.max_examples), ("val.jsonl", settings.dev_examples)):
+    for name, limit in zip(FILES, (settings.max_examples, settings.dev_examples), strict=True):
         pairs = read_human_pairs(data / name)
         stories: dict[str, list[str]] = {}
         for pair in pairs:
@@ -193,21 +189,7 @@ def train_reader(
         found = shelve(pieces, run / "shelf", embedder, progress)
         examples = build_reader_examples(find_asked(pairs, pieces), pieces, found, settings.seed)
         sets.append([example for example in examples if not limit or example.group < limit])
-    train, dev = sets
-    if not train:
-        raise FieldguideError(f"{data / 'train.jsonl'} has no pair whose answer stands word for word in its section.")
-    rows = [tokenise(examples, base, base.context_tokens) for examples in (train, dev)]
-    key = content_hash(set_hash(train), set_hash(dev), base.base_hash(), settings.model_dump_json())
-    loop = Loop(base.model, base.tokenizer, settings, run, progress, stopped)
-    result = loop.run(rows[0], rows[1], key)
-    manifest: dict[str, Any] = {
-        "kind": "reader", "base": base.id, "command": command,
-        "data": {name: file_hash(data / name) for name in ("train.jsonl", "val.jsonl")},
-        "prompt": answer_prompt_hash(), "examples": len(train), "contexts": len(rows[0]),
-        "settings": settings.model_dump(mode="json"), "dev_examples": len(dev), "dev_loss_base": result.dev_before,
-        "dev_loss_tuned": result.dev_after, "steps": result.steps, "tokens": result.tokens,
-        "seconds": round(result.seconds), "version": __version__,
-    }  # fmt: skip
-    package(loop.adapter_folder, out, manifest, base)
+    about = {"kind": "reader", "command": command, "prompt": answer_prompt_hash()}
+    manifest = train_on_people(data, sets, base, settings, run, out, progress, stopped, about)
     shutil.rmtree(run, ignore_errors=True)
     return manifest

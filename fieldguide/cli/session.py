@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
-SERVED_APART = ("loftq", "kasa")
-"""Methods whose adapters only go with a base that they rewrite (``tuning.methods``)."""
 _LITTLE = 2**20
 
 
@@ -124,6 +122,7 @@ class Session:
         in use is of that kind."""
         from fieldguide.models import load_generator
         from fieldguide.models.transformers_generator import TransformersGenerator
+        from tuning.methods import CONVERTED, REWRITES
 
         models = self.settings.models
         loaded = load_generator(
@@ -131,7 +130,7 @@ class Session:
             price_input=models.price_input, price_output=models.price_output, **self._model_options(),
         )  # fmt: skip
         active = self.catalog.active("adapter")
-        rewrites = active is not None and active.manifest.get("method") in SERVED_APART
+        rewrites = active is not None and active.manifest.get("method") in REWRITES - CONVERTED
         if not rewrites or not isinstance(loaded, TransformersGenerator):
             return loaded
         from fieldguide.models.separate import SeparateGenerator, SwitchingGenerator

@@ -178,7 +178,7 @@ def test_an_adapter_is_trained_from_peoples_pairs_and_used(cli, shelf, tmp_path)
     files = {"adapter_model.safetensors", "adapter_config.json", "manifest.json"}
     assert {path.name for path in out.iterdir()} == files
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    assert (manifest["passages"], manifest["examples"], manifest["settings"]["rank"]) == (3, 12, 2)
+    assert (manifest["contexts"], manifest["examples"], manifest["settings"]["rank"]) == (3, 12, 2)
     assert set(manifest["base_hash"]) == {"float32", "bfloat16"}
     text = (shelf / "fieldguide.toml").read_text("utf-8")
     text = text.replace('sources = ["rules"]', f'sources = ["adapter"]\nadapter = "{out}"\nmodel_chunks = 2')
