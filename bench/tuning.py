@@ -117,7 +117,7 @@ def arms(bench: Bench, store: Callable[[SquadShelf, int], tuple[int, int]]) -> d
             ("base", None, closed), ("base_rag", None, rag), ("base_rag_few_shot", None, few_shot(rag, shots)),
             ("start_rag", start, rag), ("tuned", report.folder, closed), ("tuned_rag", report.folder, rag),
         ):  # fmt: skip
-            if arm == "start_rag" and start is None:
+            if (arm == "start_rag" and start is None) or (bench.only and arm not in bench.only):
                 continue
             adapter = load(generator, folder)
             found = answer(generator, prompts, items, adapter)
@@ -134,10 +134,11 @@ def arms(bench: Bench, store: Callable[[SquadShelf, int], tuple[int, int]]) -> d
         print(f"{arm:18} " + "  ".join(f"{m} {row[m]['mean']:.3f} ({row[m]['low']:.3f} to {row[m]['high']:.3f})"
                                        for m in ("f1", "em", "containment", "refused"))
               + f"  by seed {row['by_seed']}  n = {row['n']}")  # fmt: skip
-    best = max(("base_rag", "base_rag_few_shot"), key=lambda arm: table[arm]["f1"]["mean"])
-    out["tuned_rag_minus_best_base"] = difference(scores["tuned_rag"], scores[best], clusters)
-    if "start_rag" in scores:
-        out["tuned_rag_minus_start"] = difference(scores["tuned_rag"], scores["start_rag"], clusters)
+    bases = [arm for arm in ("base_rag", "base_rag_few_shot") if arm in table]
+    best = max(bases, key=lambda arm: table[arm]["f1"]["mean"], default=None)
+    for other, name in ((best, "best_base"), ("start_rag", "start")):
+        if other in scores and "tuned_rag" in scores:
+            out[f"tuned_rag_minus_{name}"] = difference(scores["tuned_rag"], scores[other], clusters)
     out["intervals"] = table
     return out | {"best_base": best, "minutes": round(max(minutes), 2)}
 
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", default="auto", help="tuning.start")
     parser.add_argument("--seeds", type=int, default=3, help="so many splits into halves")
     parser.add_argument("--pairs", type=int, default=0, help="train on at most so many pairs; 0 = all")
-    parser.add_argument("--only", nargs="*", default=[], help="of --options only these")
+    parser.add_argument("--only", nargs="*", default=[], help="of the arms, or of --options, only these")
     parser.add_argument("--minutes", type=float, default=30.0, help="limit of a tuning; 0: none")
     parser.add_argument("--questions", type=int, default=0, help="at most so many test questions; 0 = all")
     parser.add_argument(

@@ -24,11 +24,13 @@ LOG, CURVE, BEST = "log.jsonl", "curve.png", "best"
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look at the held-out examples after ``step`` steps (0: before the first): mean loss per answer token, mean
-    token F1 of greedy answers (0 to 1); None where there is nothing held out, or no answers were asked for."""
+    token F1 of greedy answers (0 to 1); None where there is nothing held out, or no answers were asked for.
+    ``averaged``: of the weights of that step, averaged with those that training began with."""
 
     step: int
     loss: float | None
     f1: float | None
+    averaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Log:
 
     def __init__(self, run: Path, done: int) -> None:
         self.path = run / LOG
-        kept = [row for row in read_log(run) if row["step"] <= done]
+        kept = [row for row in read_log(run) if row["step"] <= done and not row.get("averaged")]
         write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def add(self, row: dict[str, Any]) -> None:
@@ -84,7 +86,11 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 def looks_of(rows: Sequence[dict[str, Any]]) -> list[Look]:
     """The looks among a log's rows, in order."""
-    return [Look(row["step"], row["dev_loss"], row["dev_f1"]) for row in rows if "dev_loss" in row]
+    return [
+        Look(row["step"], row["dev_loss"], row["dev_f1"], bool(row.get("averaged")))
+        for row in rows
+        if "dev_loss" in row
+    ]
 
 
 class Watch:
@@ -122,6 +128,10 @@ class Watch:
             self._record(self._look(step))
         return self.worse_in_a_row >= self._patience
 
+    def consider_average(self, look: Look) -> None:
+        """Judge the average of the best so far with what training began with; ``save`` writes it where it is served."""
+        self._record(look)
+
     @property
     def worse_in_a_row(self) -> int:
         """Looks since the one with the most merit."""
@@ -141,7 +151,7 @@ class Watch:
     @property
     def best_folder(self) -> Path:
         """Where the adapter of the best look lies."""
-        return self._run / f"{BEST}-{self.best.step}"
+        return self._run / (f"{BEST}-average" if self.best.averaged else f"{BEST}-{self.best.step}")
 
     @property
     def _blind(self) -> bool:
@@ -161,10 +171,11 @@ class Watch:
             shutil.rmtree(self.best_folder, ignore_errors=True)
             with folder_atomically(self.best_folder) as part:
                 self._save(part)
-        self.log.add({"step": look.step, "dev_loss": look.loss, "dev_f1": look.f1, "merit": merit(look, self._base)})
+        row = {"step": look.step, "dev_loss": look.loss, "dev_f1": look.f1, "merit": merit(look, self._base)}
+        self.log.add(row | ({"averaged": True} if look.averaged else {}))
         plot(self._run, self._base)
         for old in self._run.glob(f"{BEST}-*"):
-            if old != self.best_folder:
+            if old != self.best_folder and not look.averaged:  # a run that goes on averages anew
                 shutil.rmtree(old, ignore_errors=True)
 
 
@@ -228,7 +239,8 @@ def curve(run: Path) -> list[dict[str, Any]]:
     """A run's log in one list, a row a step: what was measured after it, None where nothing was."""
     by_step: dict[int, dict[str, Any]] = {}
     for row in read_log(run):
-        by_step.setdefault(row["step"], {}).update(row)
+        if not row.get("averaged"):
+            by_step.setdefault(row["step"], {}).update(row)
     return [by_step[step] for step in sorted(by_step)]
 
 
@@ -239,7 +251,7 @@ def plot(run: Path, base: Look) -> None:
 
     rows = read_log(run)
     steps = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
-    looks = looks_of(rows)
+    looks = [look for look in looks_of(rows) if not look.averaged]
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
