@@ -277,7 +277,9 @@ class Tuning(_Section):
     )
     minutes: float = Field(0.0, ge=0, description="end the whole tuning within so many minutes; 0 = no limit")
     max_examples: int = Field(0, ge=0, description="train on at most so many pairs; 0 = all")
-    passages: tuple[int, int] = Field((0, 0), description="fewest and most passages of a context; 0, 0 = as served")
+    passages: tuple[int, int] = Field(
+        (0, 0), description="fewest and most passages of a context; 0, 0: from 1 on, as many as served on average"
+    )
     retrievers: tuple[Literal["served", "words", "dense", "hybrid"], ...] = Field(
         ("served",), description="retrievers that find the passages, in turn over the contexts"
     )

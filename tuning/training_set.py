@@ -67,7 +67,7 @@ def assemble(
     out, notes = Counter[str](), list[str]()
     taught = [as_asked(pair) for pair in _curated(catalog, chosen, base, settings, progress, out)]
     written = _self_guided(catalog, retriever, base, adapter, settings, progress, notes)
-    shape = shape_of(settings)
+    shape = shape_of(settings, retriever.k)
     chunks = catalog.chunks()
     train = build_examples([*taught, *written], retrievers(retriever, settings), chunks, shape)
     dev_pairs = choose(catalog.pairs("dev"), settings.dev_examples, settings.seed) if settings.dev_examples else []
@@ -87,10 +87,11 @@ def assemble(
     return TrainingSet(kept, held_out, [p for p in taught if p.id not in lost], shape.passes, out, notes)
 
 
-def shape_of(settings: Tuning) -> Shape:
-    """The shape of a training set by the settings: a pass for each epoch begun."""
+def shape_of(settings: Tuning, k: int) -> Shape:
+    """The shape of a training set by the settings, where ``k`` passages are served: a pass for each epoch begun."""
+    passages = settings.passages if settings.passages[0] else (1, 2 * k - 1)
     return Shape(
-        settings.questions_per_context, settings.passages, settings.orders, settings.closed_book_share,
+        settings.questions_per_context, passages, settings.orders, settings.closed_book_share,
         settings.gold_missing_share, settings.target, math.ceil(settings.epochs), settings.seed,
     )  # fmt: skip
 
