@@ -141,12 +141,16 @@ class Watch:
     @property
     def best(self) -> Look:
         """The look of the checkpoint to serve: the last one whose merit is within the noise of the largest (what was
-        trained longer has seen more of the field), the last of all where nothing is held out."""
+        trained longer has seen more of the field), the last of all where nothing is held out; or the average with the
+        start, where that is no worse than it within the noise."""
         if self._blind:
             return self.looks[-1]
-        merits = [merit(look, self._base) for look in self.looks]
-        near = [look for look, m in zip(self.looks, merits, strict=True) if m >= max(merits) - self._noise]
-        return near[-1]
+        trained = [(merit(look, self._base), look) for look in self.looks if not look.averaged]
+        most = max(m for m, _ in trained)
+        served_merit, served = [(m, look) for m, look in trained if m >= most - self._noise][-1]
+        average = next((look for look in self.looks if look.averaged), None)
+        no_worse = average is not None and merit(average, self._base) >= served_merit - self._noise
+        return average if average is not None and no_worse else served
 
     @property
     def best_folder(self) -> Path:
