@@ -14,6 +14,9 @@ Style = Literal["answer", "marked", "reasoned"]
 """The answer alone; with the mark of its passage behind it; or, before it, which passage matters and what it says
 (the intermediate reasoning of arXiv 2410.05983, section 5)."""
 
+REASONING_TOKENS = 96
+"""Room for the passage and its sentence, where a reply begins with them."""
+
 REFUSAL = "not in the documents"
 """What the generator replies, word for word, where the passages do not hold the answer."""
 
@@ -32,6 +35,11 @@ class Reply:
     refused: bool
     marks: tuple[int, ...] = ()
     quote: str = ""
+
+
+def room(tokens: int, style: str) -> int:
+    """Most tokens of a reply whose answer may have ``tokens`` of them."""
+    return tokens + REASONING_TOKENS * (style == "reasoned")
 
 
 def target(style: Style, answer: str, passage: int | None, quote: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldguide.replies import REFUSAL, Reply, is_refusal, read_reply, target
+from fieldguide.replies import REFUSAL, Reply, is_refusal, read_reply, room, target
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,7 @@ def test_any_plain_answer_survives_every_style(answer, passage):
         reply = read_reply(target(style, plain, passage, "a sentence."))
         if plain and not is_refusal(plain) and not plain.lower().startswith("answer:"):
             assert reply.answer == plain
+
+
+def test_reasoning_gets_room_before_the_answer():
+    assert (room(48, "answer"), room(48, "marked"), room(48, "reasoned")) == (48, 48, 144)

@@ -15,7 +15,7 @@ from fieldguide import metrics
 from fieldguide.files import write_json
 from fieldguide.models.adapters import read_config, rewrites
 from fieldguide.models.transformers_generator import TransformersGenerator
-from fieldguide.replies import read_reply
+from fieldguide.replies import read_reply, room
 from fieldguide.settings import Tuning
 from fieldguide.stats import mean_interval
 from fieldguide.types import Progress
@@ -58,7 +58,7 @@ class Weighed:
         sweeps = bool(suite and dev) and not settings.strength
         if not settings.minutes:
             return cls(suite, before, 0.0, sweeps)
-        likelihood, answer = _paces(base, dev)
+        likelihood, answer = _paces(base, dev, room(ANSWER_TOKENS, settings.target))
         general = before.seconds if before is not None else 0.0
         tail = general + 2 * len(dev) * answer
         swept = (1 + len(SCALES)) * (len(dev) * likelihood + general / 2)
@@ -66,8 +66,9 @@ class Weighed:
         return cls(suite, before, _SPARE * (tail + swept * sweeps), sweeps)
 
 
-def _paces(base: TransformersGenerator, dev: Sequence[Example]) -> tuple[float, float]:
-    """Seconds for the likelihood of a held-out answer, and for writing one, by the first two; 0 without any."""
+def _paces(base: TransformersGenerator, dev: Sequence[Example], most: int) -> tuple[float, float]:
+    """Seconds for the likelihood of a held-out answer, and for writing one of at most ``most`` tokens, by the first
+    two; 0 without any."""
     sample = dev[:2]
     if not sample:
         return 0.0, 0.0
@@ -75,7 +76,7 @@ def _paces(base: TransformersGenerator, dev: Sequence[Example]) -> tuple[float, 
     began = time.monotonic()
     answer_likelihoods(base, prompts, [example.completion for example in sample])
     half = time.monotonic()
-    base.generate(prompts, max_new_tokens=ANSWER_TOKENS)
+    base.generate(prompts, max_new_tokens=most)
     return (half - began) / len(sample), (time.monotonic() - half) / len(sample)
 
 
@@ -108,7 +109,7 @@ def weigh(
     general = None
     if weighing.before is not None:
         general = forgetting(weighing.before, measure(base, adapter, weighing.suite, _GENERAL_TOKENS, progress))
-    rows = _answers(base, adapter, dev, progress)
+    rows = _answers(base, adapter, dev, room(ANSWER_TOKENS, settings.target), progress)
     base.unload_adapters()
     passed = _is_better(result.dev_before, result.dev_after)
     if rows:
@@ -120,7 +121,7 @@ def weigh(
 
 
 def _answers(
-    base: TransformersGenerator, adapter: str, dev: Sequence[Example], progress: Progress
+    base: TransformersGenerator, adapter: str, dev: Sequence[Example], most: int, progress: Progress
 ) -> dict[str, dict[str, Any]]:
     """Token F1 and exact match of the held-out answers: base, tuned, and their paired change, with 95% intervals over
     contexts."""
@@ -130,7 +131,7 @@ def _answers(
     wanted = [read_reply(example.completion).answer for example in dev]
     found: dict[str, list[float]] = {}
     for name, on in (("base", None), ("tuned", adapter)):
-        made = base.generate([e.prompt for e in dev], max_new_tokens=ANSWER_TOKENS, adapter=on)
+        made = base.generate([e.prompt for e in dev], max_new_tokens=most, adapter=on)
         said = [read_reply(generation.text).answer for generation in made]
         found[f"dev_f1_{name}"] = list(map(metrics.token_f1, said, wanted))
         found[f"dev_em_{name}"] = list(map(metrics.exact_match, said, wanted))

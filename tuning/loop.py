@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.files import write_json
+from fieldguide.replies import room
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress
 from tuning.fast import speed_up
@@ -257,8 +258,8 @@ class Loop:
         with torch.random.fork_rng(devices=[]):
             if judge is not None and judge.prompts:
                 ends = {self._tokenizer.eos_token_id, *judge.ends} - {None}
-                pad = int(self._tokenizer.pad_token_id or 0)
-                f1 = judge.score(greedy(trainer.model, judge.prompts, sorted(ends), pad, ANSWER_TOKENS))
+                pad, most = int(self._tokenizer.pad_token_id or 0), room(ANSWER_TOKENS, self._settings.target)
+                f1 = judge.score(greedy(trainer.model, judge.prompts, sorted(ends), pad, most))
             return Look(step, held_out_loss(trainer), f1)
 
     def _late(self) -> bool:

@@ -18,6 +18,7 @@ from fieldguide.errors import IntegrityError, NotReady
 from fieldguide.files import file_hash, folder_atomically, write_json
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt_hash
+from fieldguide.replies import room
 from fieldguide.settings import Tuning
 from fieldguide.types import Progress, QAPair, Retriever, content_hash
 from tuning.apart import train_apart, write_rows
@@ -171,7 +172,7 @@ def _rounds(
     for number in range(1, settings.rounds + 1):
         base = training.base
         adapter = base.load_adapter(trained)
-        wrong = still_wrong(made.train, base, adapter, ANSWER_TOKENS, training.progress)
+        wrong = still_wrong(made.train, base, adapter, room(ANSWER_TOKENS, settings.target), training.progress)
         base.unload_adapters()
         known = [*catalog.pairs(every=True), *written]
         more = variants([*made.pairs, *written], wrong, known=known, seed=settings.seed + number)

@@ -14,11 +14,12 @@ from fieldguide import metrics
 from fieldguide.models.base import Message, Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.prompts import answer_prompt
-from fieldguide.replies import read_reply
+from fieldguide.replies import read_reply, room
 from fieldguide.stats import mean_interval, paired_difference
 from fieldguide.types import Context, QAPair, Retriever
 
 ANSWER_TOKENS = 48
+"""Longest answer; where an adapter reasons first, it gets room for that (``style``)."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Scores:
 
 
 def answer(
-    generator: TransformersGenerator, prompts: Sequence[Prompt], items: Sequence[Item], adapter: str | None
+    generator: TransformersGenerator,
+    prompts: Sequence[Prompt],
+    items: Sequence[Item],
+    adapter: str | None,
+    style: str = "answer",
 ) -> Scores:
     """Greedy answers, read as they are when served, against every reference of their question."""
-    made = generator.generate(prompts, max_new_tokens=ANSWER_TOKENS, adapter=adapter)
+    made = generator.generate(prompts, max_new_tokens=room(ANSWER_TOKENS, style), adapter=adapter)
     replies = [read_reply(generation.text) for generation in made]
     return Scores(
         [metrics.token_f1(r.answer, i.answers) for r, i in zip(replies, items, strict=True)],

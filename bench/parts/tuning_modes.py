@@ -130,7 +130,7 @@ def order(bench: Bench, ks: Sequence[int] = (1, 2, 3, 5, 10)) -> dict[str, Any]:
         if name == "direct":
             scores["direct_closed"] = _told(name, answer(bench.generator, closed_prompts(items), items, adapter))
         for k in ks:
-            found = answer(bench.generator, prompts[k], items, adapter)
+            found = answer(bench.generator, prompts[k], items, adapter, changes.get("target", "answer"))
             scores[f"{name}_k{k}"] = _told(f"{name}, k {k}", found)
         load(bench.generator, None)
     table = _figures(scores, clusters)
@@ -212,8 +212,9 @@ def options(bench: Bench) -> dict[str, Any]:
         served = [
             [marked(p) for p in part] if report.manifest["settings"]["indicator"] else part for part in (there, gone)
         ]
-        scores[name] = _told(name, answer(bench.generator, served[0], items, adapter))
-        refused = answer(bench.generator, served[1], items, adapter).refused
+        style = changes.get("target", "answer")
+        scores[name] = _told(name, answer(bench.generator, served[0], items, adapter, style))
+        refused = answer(bench.generator, served[1], items, adapter, style).refused
         load(bench.generator, None)
         m = report.manifest
         general = m["general"]["change"] if m["general"] else {}

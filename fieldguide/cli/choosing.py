@@ -46,7 +46,7 @@ def tune_context(
     retriever = s.retriever()
     adapter = load_adapter(s, base=base)
     answering = Answering(
-        s.catalog, s.generator, adapter, settings.answer,
+        s.catalog, s.generator, adapter, s.answering,
         {document.id: document for document in s.catalog.documents()}, retriever.index_id, s.generator.base_hash(),
     )  # fmt: skip
     report = run(

@@ -95,14 +95,14 @@ def run(
     folder = out or s.workspace.state / "exports" / f"{source.name if source else _BASE}-{kind}-{stored}"
     report = write(
         base, source, folder.expanduser().resolve(), kind, stored, progress=s.progress, say=s.say,
-        max_new_tokens=s.settings.answer.max_new_tokens, converter=converter, offline=s.offline_folder,
+        max_new_tokens=s.answering.max_new_tokens, converter=converter, offline=s.offline_folder,
     )  # fmt: skip
     if not report.written:
         s.say("Nothing to convert: this folder holds the export of exactly these inputs.")
     if asked:
         report = check_parity(
             report, s.generator, s.generator.load_adapter(source) if source is not None else None, _prompts(s, asked),
-            max_new_tokens=s.settings.answer.max_new_tokens, progress=s.progress, device=s.settings.models.device,
+            max_new_tokens=s.answering.max_new_tokens, progress=s.progress, device=s.settings.models.device,
         )  # fmt: skip
     _show(s, report, from_where if asked else None)
     return {

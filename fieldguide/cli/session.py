@@ -19,11 +19,13 @@ from rich.console import Console
 
 from fieldguide.cli.progress import TerminalProgress, estimate, expected
 from fieldguide.errors import FieldguideError, ModelError
+from fieldguide.replies import room
 
 if TYPE_CHECKING:
     from fieldguide.catalog import Artefact, Catalog
     from fieldguide.models.base import Embedder, Generator
     from fieldguide.models.transformers_generator import TransformersGenerator
+    from fieldguide.settings import Answer
     from fieldguide.workspace import Workspace
     from retrieval.query import Tools
     from retrieval.retriever import HybridRetriever
@@ -155,6 +157,14 @@ class Session:
             )
         return found
 
+    @property
+    def answering(self) -> Answer:
+        """The settings of answering, with room for reasoning where the adapter in use writes it before the answer."""
+        given: Answer = self.settings.answer
+        active = self.catalog.active("adapter")
+        style = str((active.manifest.get("settings") or {}).get("target", "")) if active is not None else ""
+        return given.model_copy(update={"max_new_tokens": room(given.max_new_tokens, style)})
+
     def retriever(
         self, where: Mapping[str, Sequence[str]] | None = None, user: str | None = None, *, reading: bool = True
     ) -> HybridRetriever:
@@ -168,7 +178,7 @@ class Session:
         from retrieval.scope import scope
 
         seen = scope(self.catalog, where or {}, self.settings.access, user)
-        budget = budget_of(lambda: self.generator, self.settings.answer.max_new_tokens, answer_prompt)
+        budget = budget_of(lambda: self.generator, self.answering.max_new_tokens, answer_prompt)
         return HybridRetriever.open(
             self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval,
             scope=seen, tools=self.tools, budget=budget if reading else None,

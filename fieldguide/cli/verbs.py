@@ -194,7 +194,7 @@ def ask(
     adapter = load_adapter(s, base=base)
     answer = run(
         [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
-        settings=s.settings.answer,
+        settings=s.answering,
     )[0]  # fmt: skip
     recipe = retriever.within(EVERYTHING).recipe if retriever is not None else None  # whatever --where and --user say
     notes = adapter_notes(s, recipe) if adapter else []
@@ -268,7 +268,7 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     s.announce(f"{len(chosen)} of {len(found)} questions, {len(arms(adapter))} arms", {"answering": (total, 1.0)}, 5)
     report = run(
         chosen, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
-        settings=settings, embedder_id=s.embedder.id, progress=s.progress,
+        settings=settings.model_copy(update={"answer": s.answering}), embedder_id=s.embedder.id, progress=s.progress,
     )  # fmt: skip
     s.progress.finish()
     report["notes"] = adapter_notes(s, retriever.recipe)
