@@ -256,9 +256,6 @@ class Tuning(_Section):
         "auto",
         description='adapter to begin with: a folder, "none", or auto: the shipped reader where it fits the base',
     )
-    average: float = Field(
-        0.5, gt=0, le=1, description="share of the trained weights in what is served; the rest is what it began with"
-    )
     modules: tuple[str, ...] = Field(("all-linear",), description="names of the linear layers that get an adapter")
     half: bool = Field(False, description="train only half of the layers, drawn by seed (half fine-tuning)")
     rank: int = Field(16, ge=1, le=512, description="rank of the adapter")

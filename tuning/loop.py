@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,7 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class LoopResult:
     """Losses by step (mean over a step's answer tokens); held-out loss and F1 of the base model, and of the checkpoint
-    that is served, taken after ``best_step`` of ``steps`` and, if it is ``averaged``, averaged with what training began
-    with; the cost of this session. ``curve`` as of ``watch.curve``.
+    that is served, taken after ``best_step`` of ``steps``; the cost of this session. ``curve`` as of ``watch.curve``.
 
     ``ended`` is "planned", "early" (nothing got better) or "time".
     """
@@ -62,7 +61,6 @@ class LoopResult:
     best_step: int = 0
     ended: str = "planned"
     curve: list[dict[str, Any]] | None = None
-    averaged: bool = False
 
 
 def read_plan(run: Path) -> Plan | None:
@@ -176,8 +174,6 @@ class Loop:
             raise KeyboardInterrupt
         if trainer.is_world_process_zero():
             watch.after_step(step, last=True)
-            if self._start is not None and self._settings.average < 1 and watch.looks and watch.best.step:
-                self._consider_average(trainer, watch, judge, self._start)
             watch.best_folder.rename(self.adapter_folder) if not self.adapter_folder.exists() else None
         ended = "planned" if step >= plan.steps else "time" if self._late() else "early"
         best = watch.best if watch.looks else Look(step, None, None)
@@ -185,24 +181,7 @@ class Loop:
         return LoopResult(
             losses, plan.dev_before, best.loss, step, plan.steps, int(per_step * (step - done)),
             time.perf_counter() - started, plan.f1_before, best.f1, best.step, ended, curve(self._run),
-            best.averaged,
         )  # fmt: skip
-
-    def _consider_average(self, trainer: Any, watch: Watch, judge: Judge | None, start: Path) -> None:
-        """Look at the average of the best adapter with the one that training began with; take it if it is no worse.
-
-        A few passes over few pairs overfit, and the average loses less of what the start could do (Wortsman et al. 2022
-        average whole models, arXiv 2203.05482 and 2109.01903; here the factors of LoRA are averaged).
-        """
-        from peft import set_peft_model_state_dict
-        from safetensors.torch import load_file
-
-        share = self._settings.average
-        began, ended = (load_file(folder / "adapter_model.safetensors") for folder in (start, watch.best_folder))
-        mean = {name: (1 - share) * began[name].float() + share * ended[name].float() for name in ended}
-        set_peft_model_state_dict(trainer.model, mean)
-        look = self._look(trainer, judge, watch.best.step)
-        watch.consider_average(replace(look, averaged=True))
 
     def _trainer(self, model: Any, train: Sequence[Sequences], dev: Sequence[Sequences], steps: int) -> Any:
         import torch
@@ -247,7 +226,7 @@ class Loop:
         self._look(trainer, judge, 0)
         look = time.perf_counter() - began
         a_step = self._seconds_per_step(trainer)
-        left = self._end - time.perf_counter() - (2 + self._settings.checks) * look  # one for the average
+        left = self._end - time.perf_counter() - (1 + self._settings.checks) * look
         return max(1, min(full, int(0.95 * left / a_step))) if a_step else full
 
     def _look(self, trainer: Any, judge: Judge | None, step: int) -> Look:

@@ -24,13 +24,11 @@ LOG, CURVE, BEST = "log.jsonl", "curve.png", "best"
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look at the held-out examples after ``step`` steps (0: before the first): mean loss per answer token, mean
-    token F1 of greedy answers (0 to 1); None where there is nothing held out, or no answers were asked for.
-    ``averaged``: of the weights of that step, averaged with those that training began with."""
+    token F1 of greedy answers (0 to 1); None where there is nothing held out, or no answers were asked for."""
 
     step: int
     loss: float | None
     f1: float | None
-    averaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class Log:
 
     def __init__(self, run: Path, done: int) -> None:
         self.path = run / LOG
-        kept = [row for row in read_log(run) if row["step"] <= done and not row.get("averaged")]
+        kept = [row for row in read_log(run) if row["step"] <= done]
         write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def add(self, row: dict[str, Any]) -> None:
@@ -86,11 +84,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 def looks_of(rows: Sequence[dict[str, Any]]) -> list[Look]:
     """The looks among a log's rows, in order."""
-    return [
-        Look(row["step"], row["dev_loss"], row["dev_f1"], bool(row.get("averaged")))
-        for row in rows
-        if "dev_loss" in row
-    ]
+    return [Look(row["step"], row["dev_loss"], row["dev_f1"]) for row in rows if "dev_loss" in row]
 
 
 class Watch:
@@ -128,10 +122,6 @@ class Watch:
             self._record(self._look(step))
         return self.worse_in_a_row >= self._patience
 
-    def consider_average(self, look: Look) -> None:
-        """Judge the average of the best so far with what training began with; ``save`` writes it where it is served."""
-        self._record(look)
-
     @property
     def worse_in_a_row(self) -> int:
         """Looks since the one with the most merit."""
@@ -141,21 +131,17 @@ class Watch:
     @property
     def best(self) -> Look:
         """The look of the checkpoint to serve: the last one whose merit is within the noise of the largest (what was
-        trained longer has seen more of the field), the last of all where nothing is held out; or the average with the
-        start, where that is no worse than it within the noise."""
+        trained longer has seen more of the field), the last of all where nothing is held out."""
         if self._blind:
             return self.looks[-1]
-        trained = [(merit(look, self._base), look) for look in self.looks if not look.averaged]
-        most = max(m for m, _ in trained)
-        served_merit, served = [(m, look) for m, look in trained if m >= most - self._noise][-1]
-        average = next((look for look in self.looks if look.averaged), None)
-        no_worse = average is not None and merit(average, self._base) >= served_merit - self._noise
-        return average if average is not None and no_worse else served
+        merits = [merit(look, self._base) for look in self.looks]
+        near = [look for look, m in zip(self.looks, merits, strict=True) if m >= max(merits) - self._noise]
+        return near[-1]
 
     @property
     def best_folder(self) -> Path:
         """Where the adapter of the best look lies."""
-        return self._run / (f"{BEST}-average" if self.best.averaged else f"{BEST}-{self.best.step}")
+        return self._run / f"{BEST}-{self.best.step}"
 
     @property
     def _blind(self) -> bool:
@@ -175,11 +161,10 @@ class Watch:
             shutil.rmtree(self.best_folder, ignore_errors=True)
             with folder_atomically(self.best_folder) as part:
                 self._save(part)
-        row = {"step": look.step, "dev_loss": look.loss, "dev_f1": look.f1, "merit": merit(look, self._base)}
-        self.log.add(row | ({"averaged": True} if look.averaged else {}))
+        self.log.add({"step": look.step, "dev_loss": look.loss, "dev_f1": look.f1, "merit": merit(look, self._base)})
         plot(self._run, self._base)
         for old in self._run.glob(f"{BEST}-*"):
-            if old != self.best_folder and not look.averaged:  # a run that goes on averages anew
+            if old != self.best_folder:
                 shutil.rmtree(old, ignore_errors=True)
 
 
@@ -243,8 +228,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
     """A run's log in one list, a row a step: what was measured after it, None where nothing was."""
     by_step: dict[int, dict[str, Any]] = {}
     for row in read_log(run):
-        if not row.get("averaged"):
-            by_step.setdefault(row["step"], {}).update(row)
+        by_step.setdefault(row["step"], {}).update(row)
     return [by_step[step] for step in sorted(by_step)]
 
 
@@ -255,7 +239,7 @@ def plot(run: Path, base: Look) -> None:
 
     rows = read_log(run)
     steps = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
-    looks = [look for look in looks_of(rows) if not look.averaged]
+    looks = looks_of(rows)
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()

@@ -187,7 +187,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rounds 1 (LLM2LLM)": {"rounds": 1},
     "clear 0.2 (CLEAR)": {"clear": 0.2},
     "instructions 3": {"instructions": 3},
-    "average 1": {"average": 1.0},
     "indicator": {"indicator": True},
     "half": {"half": True, "start": "none"},
     "gold_missing_share 0": {"gold_missing_share": 0.0},

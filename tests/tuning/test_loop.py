@@ -142,11 +142,11 @@ class Progress(Silent):
         self.seen.append(note)
 
 
-def run(shelf, folder, rows, progress=None, dev=(), start_with=None, **changes):
+def run(shelf, folder, rows, progress=None, dev=(), **changes):
     changes = {"dropout": 0.0, "epochs": 4, "save_steps": 50, **changes}
     base = shelf.generator()
     settings = shelf.settings.model_copy(update=changes)
-    loop = Loop(base.model, base.tokenizer, settings, folder, progress or Silent(), lambda: False, start=start_with)
+    loop = Loop(base.model, base.tokenizer, settings, folder, progress or Silent(), lambda: False)
     return loop, loop.run(rows, list(dev), "k")
 
 
@@ -211,23 +211,6 @@ def test_a_loss_that_is_no_number_ends_the_training_and_is_told(shelf, tmp_path,
         run(shelf, tmp_path, rows, batch_size=1)
     assert [entry["step"] for entry in read_log(tmp_path) if "loss" in entry] == [1, 2]
     assert not (tmp_path / "adapter").exists()
-
-
-def test_what_is_served_is_halfway_between_the_start_and_what_was_trained(shelf, tmp_path, rows, read_weights):
-    first, _ = run(shelf, tmp_path / "first", rows, epochs=1)
-    start = first.adapter_folder
-    trained, alone = run(shelf, tmp_path / "alone", rows, epochs=1, start_with=start, average=1.0)
-    halfway, result = run(shelf, tmp_path / "half", rows, epochs=1, start_with=start, average=0.5)
-    assert (alone.averaged, result.averaged) == (False, True)
-    began, ended, served = (read_weights(folder) for folder in (start, trained.adapter_folder, halfway.adapter_folder))
-    assert began.keys() == ended.keys() == served.keys()
-    for name in served:
-        torch.testing.assert_close(served[name], (began[name] + ended[name]) / 2)
-    assert any(not torch.equal(began[name], ended[name]) for name in served)
-    assert [row.get("averaged", False) for row in read_log(tmp_path / "half") if "dev_loss" in row][-2:] == [
-        False,
-        True,
-    ]
 
 
 def test_the_model_is_given_back_bare_and_as_it_was(shelf, tmp_path, rows):

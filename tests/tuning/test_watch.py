@@ -53,20 +53,6 @@ def test_the_best_look_is_kept_and_training_stops_when_nothing_gets_better(tmp_p
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
-@pytest.mark.parametrize(("f1", "served"), [(0.5, True), (0.45, True), (0.2, False)])
-def test_an_average_is_served_where_it_is_no_worse_within_the_noise(tmp_path, f1, served):
-    watch = watching(tmp_path, [Look(0, 2.0, 0.1), Look(2, 1.0, 0.5)], at=(2,), noise=0.1)
-    go(watch, range(1, 3))
-    watch.consider_average(Look(2, 1.0, f1, averaged=True))
-    assert watch.best.averaged == served
-    assert watch.best_folder.name == (f"{BEST}-average" if served else f"{BEST}-2")
-    assert (tmp_path / f"{BEST}-2" / "weights").read_text() == "2"  # where a run that goes on averages anew
-    assert [row.get("averaged") for row in read_log(tmp_path)] == [None, None, True]
-    assert [row["step"] for row in curve(tmp_path)] == [0, 2]
-    again = watching(tmp_path, [], done=2)
-    assert [look.averaged for look in again.looks] == [False, False]
-
-
 def test_within_the_noise_the_later_look_is_served(tmp_path):
     looks = [Look(0, 2.0, 0.1), Look(2, 1.0, 0.5), Look(4, 1.0, 0.45), Look(6, 1.0, 0.2)]
     watch = watching(tmp_path, looks, noise=0.1, patience=9)
