@@ -33,17 +33,16 @@ _CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adap
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an interrupted run must not change: its inputs, its steps, and the base model on the held-out examples."""
+    """What an interrupted run must not change: its inputs, its steps, and the base model's held-out loss."""
 
     key: str
     steps: int
     dev_before: float | None
-    f1_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """Losses by step (mean over a step's answer tokens); held-out loss and F1 of the base model, and of the checkpoint
+    """Losses by step (mean over a step's answer tokens); held-out loss of the base model, and with F1 of the checkpoint
     that is served, taken after ``best_step`` of ``steps``; the cost of this session. ``curve`` as of ``watch.curve``.
 
     ``ended`` is "planned", "early" (nothing got better) or "time".
@@ -56,7 +55,6 @@ class LoopResult:
     planned: int
     tokens: int
     seconds: float
-    f1_before: float | None = None
     f1_after: float | None = None
     best_step: int = 0
     ended: str = "planned"
@@ -134,14 +132,17 @@ class Loop:
             if plan is None:
                 checkpoint = None
                 with trainer.model.disable_adapter():
-                    before = self._look(trainer, judge, 0)
+                    before = held_out_loss(trainer)
             if ours:
                 stack.callback(speed_up(trainer.model))
+            first = None
             if plan is None:
-                plan = Plan(key, self._planned(trainer, judge, full), before.loss, before.f1)
+                began = time.perf_counter()
+                first = self._look(trainer, judge, 0)
+                plan = Plan(key, self._planned(trainer, time.perf_counter() - began, full), before)
                 trainer.args.max_steps = plan.steps
                 write_json(self._run / "plan.json", asdict(plan))
-            return self._train(trainer, plan, checkpoint, train, judge, started)
+            return self._train(trainer, plan, checkpoint, train, judge, started, first)
 
     def _train(
         self,
@@ -151,17 +152,18 @@ class Loop:
         train: Sequence[Sequences],
         judge: Judge | None,
         started: float,
+        first: Look | None,
     ) -> LoopResult:
         done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint is not None else 0
         mean = sum(len(item.input_ids) for item in train) / len(train)
         watch = Watch(
-            self._run, Look(0, plan.dev_before, plan.f1_before), look_steps(plan.steps, self._settings.checks),
+            self._run, Look(0, plan.dev_before, None), look_steps(plan.steps, self._settings.checks),
             self._settings.patience, lambda step: self._look(trainer, judge, step),
             lambda folder: trainer.model.save_pretrained(str(folder), safe_serialization=True), done,
             0.5 / math.sqrt(len(judge.prompts)) if judge is not None and judge.prompts else 0.0,  # F1's standard error
         )  # fmt: skip
-        if checkpoint is None and trainer.is_world_process_zero():
-            watch.begin()
+        if first is not None and trainer.is_world_process_zero():
+            watch.begin(first)
         per_step = mean * self._settings.batch_size
         trainer.add_callback(report_callback(self._progress, watch, self._stopped, self._late, per_step, _agree))
         self._progress.start("training", plan.steps, done=done)
@@ -180,7 +182,7 @@ class Loop:
         losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
         return LoopResult(
             losses, plan.dev_before, best.loss, step, plan.steps, int(per_step * (step - done)),
-            time.perf_counter() - started, plan.f1_before, best.f1, best.step, ended, curve(self._run),
+            time.perf_counter() - started, best.f1, best.step, ended, curve(self._run),
         )  # fmt: skip
 
     def _trainer(self, model: Any, train: Sequence[Sequences], dev: Sequence[Sequences], steps: int) -> Any:
@@ -218,15 +220,12 @@ class Loop:
         trainer.remove_callback(PrinterCallback)
         return trainer
 
-    def _planned(self, trainer: Any, judge: Judge | None, full: int) -> int:
-        """As many steps as the time that is left is enough for, with the looks, at most ``full``."""
+    def _planned(self, trainer: Any, look: float, full: int) -> int:
+        """As many steps as the time that is left is enough for, with looks of so many seconds, at most ``full``."""
         if self._end == math.inf:
             return full
-        began = time.perf_counter()
-        self._look(trainer, judge, 0)
-        look = time.perf_counter() - began
         a_step = self._seconds_per_step(trainer)
-        left = self._end - time.perf_counter() - (1 + self._settings.checks) * look
+        left = self._end - time.perf_counter() - self._settings.checks * look
         return max(1, min(full, int(0.95 * left / a_step))) if a_step else full
 
     def _look(self, trainer: Any, judge: Judge | None, step: int) -> Look:

@@ -99,7 +99,7 @@ def tune(
         "dev_examples": len(made.dev), "documents": sorted({pair.document for pair in made.pairs}),
         "facts": facts(made.pairs), "settings": settings.model_dump(mode="json"), "loss": result.losses,
         "curve": result.curve, "dev_loss_base": result.dev_before, "dev_loss_tuned": result.dev_after,
-        "dev_f1_base": result.f1_before, "dev_f1_tuned": result.f1_after, "steps": result.steps,
+        "dev_f1_tuned": result.f1_after, "steps": result.steps,
         "best_step": result.best_step, "planned_steps": result.planned, "ended": result.ended,
         "tokens": result.tokens, "seconds": result.seconds, **weighed, "version": __version__,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),

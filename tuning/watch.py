@@ -111,10 +111,10 @@ class Watch:
         self.log = Log(run, done)
         self.looks = looks_of(read_log(run))
 
-    def begin(self) -> None:
-        """The look before the first step: what training begins with is a checkpoint like others."""
+    def begin(self, first: Look) -> None:
+        """Take the look before the first step: what training begins with is a checkpoint like others."""
         if not self.looks:
-            self._record(self._look(0))
+            self._record(first)
 
     def after_step(self, step: int, last: bool = False) -> bool:
         """Look, if it is time (or this step is the ``last``); whether to stop, since nothing got better lately."""

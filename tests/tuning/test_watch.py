@@ -27,7 +27,7 @@ def watching(run, looks, at=(2, 4, 6), patience=2, noise=0.0, done=0):
 
 def go(watch, steps):
     """Steps until the watch says stop; how many were taken."""
-    watch.begin()
+    watch.begin(watch._look(0))
     return next((step for step in steps if watch.after_step(step)), steps[-1])
 
 
