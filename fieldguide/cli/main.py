@@ -385,7 +385,7 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="A folder for the demo's workspace.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(help="Time for the tuning.")] = 4.0,
+    minutes: Annotated[float, typer.Option(help="Time for the tuning.")] = 6.0,
     as_json: Json = False,
 ) -> None:
     """Run the main job on eight accident reports: ingest, qa, tune, ask, compare. Takes some minutes on two cores."""
