@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from assistant.answer import answer_in_context, as_json, file_name
+from eval.evidence import COMPARED, difference_row
 from eval.questions import TestQuestion, questions_hash
+from eval.significance import interaction
 from eval.verdict import verdict
 from fieldguide import __version__, metrics
 from fieldguide.catalog import Catalog
@@ -22,18 +24,11 @@ from fieldguide.errors import IntegrityError
 from fieldguide.models.base import Generator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Settings
-from fieldguide.stats import mean_interval, paired_difference
+from fieldguide.stats import mean_interval
 from fieldguide.types import Answer, Context, Document, Progress, Retriever, content_hash
 
 _BATCH = 20
 _METRICS = ("token_f1", "exact_match", "rouge_l", "containment", "citation_precision", "answered")
-_DIFFERENCES = (
-    ("tuned+RAG", "base+RAG"),
-    ("base+RAG", "base"),
-    ("tuned", "base"),
-    ("tuned+RAG", "tuned"),
-    ("tuned", "base+RAG"),
-)
 _GROUPS = {"train": "documents tuned on", "dev": "documents held out (dev)", "test": "documents held out (test)"}
 
 
@@ -116,6 +111,7 @@ def compare(
         },
         "arms": rows,
         "differences": differences,
+        "interaction": _interaction(questions, scored, settings),
         "groups": list(_groups(questions, group_of, scored, settings)),
         "items": [
             {
@@ -233,16 +229,29 @@ def _cluster(question: TestQuestion) -> str:
 def _differences(
     questions: Sequence[TestQuestion], scored: Mapping[str, Sequence[Mapping[str, Any]]], settings: Settings
 ) -> Iterator[dict[str, Any]]:
-    for a, b in _DIFFERENCES:
+    clusters, compare = [_cluster(q) for q in questions], settings.compare
+    for a, b in COMPARED:
         if a not in scored or b not in scored:
             continue
         for metric in ("token_f1", "exact_match", "rouge_l"):
-            found = paired_difference(
-                [s[metric] for s in scored[a]], [s[metric] for s in scored[b]], seed=settings.compare.seed,
-                samples=settings.compare.samples, clusters=[_cluster(q) for q in questions],
+            yield difference_row(
+                a, b, metric, [s[metric] for s in scored[a]], [s[metric] for s in scored[b]], clusters,
+                seed=compare.seed, samples=compare.samples,
             )  # fmt: skip
-            row = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n, "clear": found.clear}
-            yield {"a": a, "b": b, "metric": metric, **row}
+
+
+def _interaction(
+    questions: Sequence[TestQuestion], scored: Mapping[str, Sequence[Mapping[str, Any]]], settings: Settings
+) -> dict[str, Any] | None:
+    """Of token F1 (``eval.significance.interaction``); None unless all four arms were run."""
+    four = ("base", "base+RAG", "tuned", "tuned+RAG")
+    if any(arm not in scored for arm in four):
+        return None
+    found = interaction(
+        *([s["token_f1"] for s in scored[arm]] for arm in four), seed=settings.compare.seed,
+        samples=settings.compare.samples, clusters=[_cluster(q) for q in questions],
+    )  # fmt: skip
+    return asdict(found) | {"clear": found.clear}
 
 
 def _groups(
