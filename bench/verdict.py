@@ -2,8 +2,8 @@
 
 Each scenario says what the four arms are truly worth. Comparisons of 30, 100 and 300 questions are drawn many times,
 and so is a set that grows to 300 questions and is looked at five times, of which the first recommendation counts. A
-recommendation is wrong if another arm is truly better, or if a simpler one is as good (but tuned + RAG, which cites, may
-be recommended where tuned is as good). DIR/dev.json (SQuAD's form) gives how many questions a document has.
+recommendation is wrong if another arm is truly better, or if a simpler one is as good (but tuned + RAG, which cites,
+may be recommended where tuned is as good). DIR/dev.json (SQuAD's form) gives how many questions a document has.
 """
 
 from __future__ import annotations

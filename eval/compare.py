@@ -15,6 +15,7 @@ from typing import Any
 
 from assistant.answer import answer_in_context, as_json, file_name
 from eval.evidence import COMPARED, difference_row
+from eval.failures import cause, is_right, table
 from eval.questions import TestQuestion, questions_hash
 from eval.significance import interaction
 from eval.verdict import verdict
@@ -92,6 +93,10 @@ def compare(
             "its figures would mean nothing, so there is no report."
         )
     scored = {arm: [_score(q, a) for q, a in zip(questions, rows, strict=True)] for arm, rows in answers.items()}
+    failures = {
+        arm.name: _causes(questions, answers[arm.name], scored[arm.name], catalog, documents)
+        for arm in chosen if arm.retrieval
+    }  # fmt: skip
     rows = [_arm_row(name, questions, values, settings) for name, values in scored.items()]
     differences = list(_differences(questions, scored, settings))
     kind, sentence = verdict(differences, rows)
@@ -112,12 +117,19 @@ def compare(
         "arms": rows,
         "differences": differences,
         "interaction": _interaction(questions, scored, settings),
+        "failures": {
+            arm: table(causes, [s["token_f1"] for s in scored[arm]]) for arm, causes in failures.items()
+        },
         "groups": list(_groups(questions, group_of, scored, settings)),
         "items": [
             {
                 "id": q.id, "question": q.question, "reference": " / ".join(q.answers),
                 "document": file_name(documents, q.document), "pages": list(q.pages),
-                "answers": {arm: _shown(answers[arm][n], scored[arm][n]) for arm in answers},
+                "answers": {
+                    arm: _shown(answers[arm][n], scored[arm][n])
+                    | ({"cause": failures[arm][n]} if arm in failures else {})
+                    for arm in answers
+                },
             }
             for n, q in enumerate(questions)
         ],
@@ -200,6 +212,25 @@ def _score(question: TestQuestion, answer: Mapping[str, Any]) -> dict[str, Any]:
         "answered": float(not answer["abstained"]),
         "gold": cited,
     }
+
+
+def _causes(
+    questions: Sequence[TestQuestion],
+    answers: Sequence[Mapping[str, Any]],
+    scores: Sequence[Mapping[str, Any]],
+    catalog: Catalog,
+    documents: Mapping[str, Document],
+) -> list[str | None]:
+    """Why each answer over passages is wrong (``eval.failures``), None for one that is right."""
+    out: list[str | None] = []
+    for question, answer, score in zip(questions, answers, scores, strict=True):
+        gold, text = None, None
+        if question.document is not None and question.pages:
+            gold = (file_name(documents, question.document), question.pages)
+            read = {page.number: page.text for page in catalog.pages(question.document)}
+            text = "\n".join(read.get(number, "") for number in question.pages)
+        out.append(None if is_right(score) else cause(question.answers, gold, text, answer))
+    return out
 
 
 def _arm_row(

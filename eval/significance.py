@@ -52,7 +52,7 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> Test:
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> Test:
-    """Wilcoxon's signed-rank test of two scores of the same questions; equal pairs are left out (Wilcoxon's own way)."""
+    """Wilcoxon's signed-rank test of two scores of the same questions; equal pairs are left out, as Wilcoxon did."""
     from scipy import stats
 
     first, second = _pair(a, b)

@@ -20,13 +20,15 @@ _UNITS: dict[str, tuple[str, float]] = {}
 """Each unit's name as written → its dimension and how many of the dimension's first unit it is."""
 
 for _dimension, _table in {
-    "length": "m metre metres meter meters=1 cm=0.01 mm=0.001 km kilometre kilometres kilometer kilometers=1000 ft foot feet '=0.3048 "
-    'in inch inches "=0.0254 mi mile miles=1609.344 nm=1852 yd yard yards=0.9144',
-    "mass": "kg kilogram kilograms=1 g gram grams=0.001 mg=1e-6 lb lbs pound pounds=0.45359237 oz ounce ounces=0.0283495 "
-    "t tonne tonnes=1000 ton tons=907.18474",
-    "volume": "l liter liters litre litres=1 ml=0.001 gal gallon gallons=3.785411784 quart quarts=0.946353 pint pints=0.473176",
+    "length": """m metre metres meter meters=1 cm=0.01 mm=0.001 km kilometre kilometres kilometer kilometers=1000
+        ft foot feet '=0.3048 in inch inches "=0.0254 mi mile miles=1609.344 nm=1852 yd yard yards=0.9144""",
+    "mass": """kg kilogram kilograms=1 g gram grams=0.001 mg=1e-6 lb lbs pound pounds=0.45359237
+        oz ounce ounces=0.0283495 t tonne tonnes=1000 ton tons=907.18474""",
+    "volume": """l liter liters litre litres=1 ml=0.001 gal gallon gallons=3.785411784 quart quarts=0.946353
+        pint pints=0.473176""",
     "area": "ha hectare hectares=1 acre acres=0.40468564",
-    "time": "s sec secs second seconds=1 min mins minute minutes=60 h hr hrs hour hours=3600 day days=86400 week weeks=604800",
+    "time": """s sec secs second seconds=1 min mins minute minutes=60 h hr hrs hour hours=3600 day days=86400
+        week weeks=604800""",
     "years": "year years yr yrs=1 month months=0.083333333",
     "speed": "mph=0.44704 kt kts knot knots=0.514444 km/h kph=0.277778 m/s=1 fpm=0.00508",
     "pressure": "pa=1 kpa=1000 psi=6894.757 bar=100000 mb hpa=100",
