@@ -74,7 +74,7 @@ class Judge:
         asked = [_pair_prompt(pair) for pair in pairs]
         if both_orders:
             asked += [_pair_prompt(Pair(p.question, p.second, p.first, p.reference)) for p in pairs]
-        said = self._ask(asked, parse_preference)
+        said: list[Preference | None] = self._ask(asked, parse_preference)
         straight = said[: len(pairs)]
         turned = [_turned(preference) for preference in said[len(pairs) :]] if both_orders else straight
         return [_together(one, other) for one, other in zip(straight, turned, strict=True)]
