@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fieldguide.models.base import Generator, Message, Prompt
 from fieldguide.prompts import fill, load
@@ -74,7 +74,7 @@ class Judge:
         asked = [_pair_prompt(pair) for pair in pairs]
         if both_orders:
             asked += [_pair_prompt(Pair(p.question, p.second, p.first, p.reference)) for p in pairs]
-        said: list[Preference | None] = self._ask(asked, parse_preference)
+        said = self._ask(asked, parse_preference)
         straight = said[: len(pairs)]
         turned = [_turned(preference) for preference in said[len(pairs) :]] if both_orders else straight
         return [_together(one, other) for one, other in zip(straight, turned, strict=True)]
@@ -103,9 +103,9 @@ class Judge:
         ]
         return self._ask(prompts, parse_rating)
 
-    def _ask(self, prompts: Sequence[Prompt], parse: Callable[[str], T | None]) -> list[T | None]:
+    def _ask(self, prompts: Sequence[Prompt], parse: Callable[[str], T]) -> list[T]:
         """What each reply says, after at most ``retries`` sampled ones for those that say nothing."""
-        found: list[T | None] = [None] * len(prompts)
+        found: list[Any] = [None] * len(prompts)
         left = list(range(len(prompts)))
         for attempt in range(self._retries + 1):
             if not left:
