@@ -14,7 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from assistant.answer import answer_in_context, as_json, file_name
+from eval.evidence import COMPARED, difference_row
+from eval.failures import cause, is_right, table
 from eval.questions import TestQuestion, questions_hash
+from eval.significance import interaction
 from eval.verdict import verdict
 from fieldguide import __version__, metrics
 from fieldguide.catalog import Catalog
@@ -22,18 +25,11 @@ from fieldguide.errors import IntegrityError
 from fieldguide.models.base import Generator
 from fieldguide.prompts import answer_prompt_hash
 from fieldguide.settings import Settings
-from fieldguide.stats import mean_interval, paired_difference
+from fieldguide.stats import mean_interval
 from fieldguide.types import Answer, Context, Document, Progress, Retriever, content_hash
 
 _BATCH = 20
 _METRICS = ("token_f1", "exact_match", "rouge_l", "containment", "citation_precision", "answered")
-_DIFFERENCES = (
-    ("tuned+RAG", "base+RAG"),
-    ("base+RAG", "base"),
-    ("tuned", "base"),
-    ("tuned+RAG", "tuned"),
-    ("tuned", "base+RAG"),
-)
 _GROUPS = {"train": "documents tuned on", "dev": "documents held out (dev)", "test": "documents held out (test)"}
 
 
@@ -97,6 +93,10 @@ def compare(
             "its figures would mean nothing, so there is no report."
         )
     scored = {arm: [_score(q, a) for q, a in zip(questions, rows, strict=True)] for arm, rows in answers.items()}
+    failures = {
+        arm.name: _causes(questions, answers[arm.name], scored[arm.name], catalog, documents)
+        for arm in chosen if arm.retrieval
+    }  # fmt: skip
     rows = [_arm_row(name, questions, values, settings) for name, values in scored.items()]
     differences = list(_differences(questions, scored, settings))
     kind, sentence = verdict(differences, rows)
@@ -116,12 +116,20 @@ def compare(
         },
         "arms": rows,
         "differences": differences,
+        "interaction": _interaction(questions, scored, settings),
+        "failures": {
+            arm: table(causes, [s["token_f1"] for s in scored[arm]]) for arm, causes in failures.items()
+        },
         "groups": list(_groups(questions, group_of, scored, settings)),
         "items": [
             {
                 "id": q.id, "question": q.question, "reference": " / ".join(q.answers),
                 "document": file_name(documents, q.document), "pages": list(q.pages),
-                "answers": {arm: _shown(answers[arm][n], scored[arm][n]) for arm in answers},
+                "answers": {
+                    arm: _shown(answers[arm][n], scored[arm][n])
+                    | ({"cause": failures[arm][n]} if arm in failures else {})
+                    for arm in answers
+                },
             }
             for n, q in enumerate(questions)
         ],
@@ -206,6 +214,25 @@ def _score(question: TestQuestion, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _causes(
+    questions: Sequence[TestQuestion],
+    answers: Sequence[Mapping[str, Any]],
+    scores: Sequence[Mapping[str, Any]],
+    catalog: Catalog,
+    documents: Mapping[str, Document],
+) -> list[str | None]:
+    """Why each answer over passages is wrong (``eval.failures``), None for one that is right."""
+    out: list[str | None] = []
+    for question, answer, score in zip(questions, answers, scores, strict=True):
+        gold, text = None, None
+        if question.document is not None and question.pages:
+            gold = (file_name(documents, question.document), question.pages)
+            read = {page.number: page.text for page in catalog.pages(question.document)}
+            text = "\n".join(read.get(number, "") for number in question.pages)
+        out.append(None if is_right(score) else cause(question.answers, gold, text, answer))
+    return out
+
+
 def _arm_row(
     name: str, questions: Sequence[TestQuestion], scores: Sequence[Mapping[str, Any]], settings: Settings
 ) -> dict[str, Any]:
@@ -233,16 +260,29 @@ def _cluster(question: TestQuestion) -> str:
 def _differences(
     questions: Sequence[TestQuestion], scored: Mapping[str, Sequence[Mapping[str, Any]]], settings: Settings
 ) -> Iterator[dict[str, Any]]:
-    for a, b in _DIFFERENCES:
+    clusters, compare = [_cluster(q) for q in questions], settings.compare
+    for a, b in COMPARED:
         if a not in scored or b not in scored:
             continue
         for metric in ("token_f1", "exact_match", "rouge_l"):
-            found = paired_difference(
-                [s[metric] for s in scored[a]], [s[metric] for s in scored[b]], seed=settings.compare.seed,
-                samples=settings.compare.samples, clusters=[_cluster(q) for q in questions],
+            yield difference_row(
+                a, b, metric, [s[metric] for s in scored[a]], [s[metric] for s in scored[b]], clusters,
+                seed=compare.seed, samples=compare.samples,
             )  # fmt: skip
-            row = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n, "clear": found.clear}
-            yield {"a": a, "b": b, "metric": metric, **row}
+
+
+def _interaction(
+    questions: Sequence[TestQuestion], scored: Mapping[str, Sequence[Mapping[str, Any]]], settings: Settings
+) -> dict[str, Any] | None:
+    """Of token F1 (``eval.significance.interaction``); None unless all four arms were run."""
+    four = ("base", "base+RAG", "tuned", "tuned+RAG")
+    if any(arm not in scored for arm in four):
+        return None
+    found = interaction(
+        *([s["token_f1"] for s in scored[arm]] for arm in four), seed=settings.compare.seed,
+        samples=settings.compare.samples, clusters=[_cluster(q) for q in questions],
+    )  # fmt: skip
+    return asdict(found) | {"clear": found.clear}
 
 
 def _groups(

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+from eval.significance import holm
 from fieldguide.files import write_atomically
 
 ArmName = Literal["base", "base+RAG", "tuned", "tuned+RAG"]
@@ -129,6 +130,8 @@ class Report(TypedDict):
     settings: Mapping[str, Any]
     timings: Mapping[str, Any]
     models: ModelNames
+    interaction: NotRequired[Mapping[str, Any] | None]  # eval.significance.interaction of token F1
+    failures: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]  # by arm: eval.failures.table
     notes: NotRequired[Sequence[str]]  # failures, exclusions, warnings: shown under the verdict
 
 
@@ -221,7 +224,9 @@ def _view(report: Any) -> dict[str, Any]:
         "best": {metric: _best_arms(report["arms"], metric) for metric in measured},
         "plot": _plot(report["arms"]),
         "plot_words": _plot_words(report["arms"]),
-        "differences": [_difference(row) for row in report["differences"]],
+        "differences": _differences(report["differences"]),
+        "interaction": _interaction(report.get("interaction")),
+        "failures": {arm: rows for arm, rows in report.get("failures", {}).items() if rows},
         "items": items,
         "counts": {kind: sum(item["change"] == kind for item in items) for kind in ("better", "worse")},
     }
@@ -276,11 +281,30 @@ def _best_arms(arms: Sequence[Any], metric: str) -> list[str]:
     return [name for name, mean in means.items() if mean == max(means.values())]
 
 
-def _difference(row: Any) -> dict[str, Any]:
-    """The row with its words and the class of their colour. (In a template ``row.clear`` is the dict's method.)"""
-    words, colour = _difference_words(row)
-    label = METRICS[row["metric"]][0] if row["metric"] in METRICS else row["metric"]
-    return {"row": row, "metric": label, "words": words, "colour": colour}
+def _differences(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Each row with its words, the class of their colour, and its p as corrected over all rows. (In a template
+    ``row.clear`` is the dict's method.)"""
+    adjusted = holm({n: row["p"] for n, row in enumerate(rows) if row.get("p") is not None})
+    out = []
+    for n, row in enumerate(rows):
+        words, colour = _difference_words(row)
+        label = METRICS[row["metric"]][0] if row["metric"] in METRICS else row["metric"]
+        p = adjusted.get(n)
+        said = _BLANK if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+        out.append({"row": row, "metric": label, "words": words, "colour": colour, "p": said})
+    return out
+
+
+def _interaction(value: Mapping[str, Any] | None) -> str:
+    """Whether tuning and retrieval help each other, in a sentence."""
+    if not _known(value) or value is None:
+        return ""
+    found = f"{_signed(value['mean'])} F1 points, {_interval(value)}"
+    if not value["clear"]:
+        return f"Whether tuning and retrieval help each other or stand in for each other is not clear ({found})."
+    if value["mean"] > 0:
+        return f"Tuning and retrieval help each other: retrieval adds more to the tuned model ({found})."
+    return f"Tuning and retrieval stand in for each other: retrieval adds less to the tuned model ({found})."
 
 
 def _difference_words(row: Any) -> tuple[str, Literal["soft", "up", "down", ""]]:

@@ -1,8 +1,9 @@
 """What the comparison says, in plain words: which arm to serve, or how many more questions it would take to know.
 
 Knows nothing of how figures came about; reads means and intervals of token F1. A difference counts only where it is
-``clear``. The best arm is recommended only if it clearly beats the arms that it competes with; an adapter whose gain is
-not clear is not recommended, whatever its mean.
+``clear`` (``eval.evidence``: at a level that allows for looking five times). The best arm is recommended only if it
+clearly beats the arms that it competes with; an adapter whose gain is not clear is not recommended, whatever its mean.
+The rules and how often they err: docs/verdict.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from eval import significance
+
 VerdictKind = Literal["tuned_rag", "base_rag", "tuned", "base", "undecided"]
 
 KINDS: Mapping[str, VerdictKind] = {"base": "base", "base+RAG": "base_rag", "tuned": "tuned", "tuned+RAG": "tuned_rag"}
@@ -18,12 +21,12 @@ KINDS: Mapping[str, VerdictKind] = {"base": "base", "base+RAG": "base_rag", "tun
 
 _RIVALS = {
     "base": ("base+RAG", "tuned"),
-    "base+RAG": ("tuned+RAG",),
+    "base+RAG": ("base", "tuned+RAG"),
     "tuned": ("base", "tuned+RAG", "base+RAG"),
-    "tuned+RAG": ("base+RAG",),
+    "tuned+RAG": ("base", "base+RAG"),
 }
-"""What the best arm has to beat clearly, where that arm was measured; a comparison that is missing was not won.
-Where nothing was tuned, base+RAG has to beat base."""
+"""What the best arm has to beat clearly, where that arm was measured; a comparison that is missing was not won. Tuned +
+RAG need not beat tuned: at equal worth it is the one that cites."""
 
 _NOTHING = 0.005  # half an F1 point: no difference to speak of
 _MOST_QUESTIONS = 10_000
@@ -47,8 +50,6 @@ def verdict(differences: Sequence[Row], arms: Sequence[Row]) -> tuple[VerdictKin
     adapter = _difference(differences, "tuned+RAG", "base+RAG")
     retrieval = _difference(differences, "base+RAG", "base")
     kind: VerdictKind = KINDS[best] if _won(best, means, differences) else "undecided"
-    if kind == "undecided" and best == "tuned" and adapter is not None and adapter["clear"] and adapter["mean"] > 0:
-        kind = "tuned_rag"  # tuned is ahead of it, but not clearly, and has nothing to cite
     said = []
     if adapter is not None:
         said.append(_compare("tuned + RAG", "base + RAG", adapter))
@@ -61,14 +62,11 @@ def verdict(differences: Sequence[Row], arms: Sequence[Row]) -> tuple[VerdictKin
 
 
 def questions_needed(row: Row) -> str | None:
-    """Roughly how many more questions would make this difference clear if its mean stays; None if it is about zero.
-
-    An interval's width falls with the square root of the number of questions.
-    """
+    """Roughly how many more questions would make this difference clear if its mean stays (with a power of 80%); None
+    if it is about zero."""
     if abs(row["mean"]) < _NOTHING:
         return None
-    n = int(row["n"])
-    more = n * ((row["high"] - row["low"]) / 2 / abs(row["mean"])) ** 2 - n
+    more = significance.questions_needed(row)
     if more > _MOST_QUESTIONS:
         return f"more than {_MOST_QUESTIONS:,}"
     step = 10 ** max(1, math.floor(math.log10(max(more, 1))) - 1)  # two digits are more than it is good for
@@ -77,8 +75,6 @@ def questions_needed(row: Row) -> str | None:
 
 def _won(best: str, means: Mapping[str, float], differences: Sequence[Row]) -> bool:
     rivals = [rival for rival in _RIVALS[best] if rival in means]
-    if best == "base+RAG" and not rivals and "base" in means:
-        rivals = ["base"]
     gaps = [_difference(differences, best, rival) for rival in rivals]
     return bool(gaps) and all(gap is not None and gap["clear"] and gap["mean"] > 0 for gap in gaps)
 
@@ -133,12 +129,9 @@ def _advice(
     mean = f"{_points(means[best])} F1 points"
     if kind == KINDS[best]:
         return f"The best arm is {_name(best)} with {mean}: serve it."
-    if kind != "undecided":
-        return (
-            f"The highest mean is that of {_name(best)}, {mean}, but not clearly, and it cites nothing: "
-            "serve tuned + RAG."
-        )
     advice = f"The highest mean is that of {_name(best)}, {mean}, but that is not evidence enough"
+    if best.startswith("tuned") and adapter is not None and adapter["clear"] and adapter["mean"] > 0:
+        return f"{advice}; until it is, serve tuned + RAG, which has proved itself against base + RAG."
     if retrieval is not None and retrieval["clear"] and retrieval["mean"] > 0:
         return f"{advice}; until it is, serve base + RAG."
     if adapter is not None or any(name.startswith("tuned") for name in means):

@@ -61,7 +61,7 @@ def mean_interval(
 ) -> Interval:
     """The values' mean with its bootstrap interval. One value, or equal values, give an interval of no width."""
     numbers = _checked(values, "values", samples, level)
-    low, high, _ = _bootstrap(numbers, seed, samples, level, clusters)
+    [(low, high)], _ = _bootstrap(numbers, seed, samples, (level,), clusters)
     mean = float(numbers.mean())
     return Interval(mean, min(low, mean), max(high, mean), len(numbers))
 
@@ -76,37 +76,55 @@ def paired_difference(
     clusters: Sequence[Hashable] | None = None,
 ) -> Difference:
     """The mean of ``a[i] - b[i]`` with its bootstrap interval, pairs being drawn together."""
-    first, second = _checked(a, "a", samples, level), _checked(b, "b", samples, level)
+    return paired_intervals(a, b, (level,), seed=seed, samples=samples, clusters=clusters)[0]
+
+
+def paired_intervals(
+    a: ArrayLike,
+    b: ArrayLike,
+    levels: Sequence[float],
+    *,
+    seed: int,
+    samples: int = 10_000,
+    clusters: Sequence[Hashable] | None = None,
+) -> list[Difference]:
+    """``paired_difference`` at several levels, from the same bootstrap samples."""
+    first, second = (_checked(values, name, samples, *levels) for values, name in ((a, "a"), (b, "b")))
     if len(first) != len(second):
         raise ValueError(f"paired values must be equally many, got {len(first)} and {len(second)}")
     difference = first - second  # drawing pairs is drawing their differences
-    low, high, units = _bootstrap(difference, seed, samples, level, clusters)
+    found, units = _bootstrap(difference, seed, samples, levels, clusters)
     mean = float(difference.mean())
-    return Difference(mean, min(low, mean), max(high, mean), len(difference), units)
+    return [Difference(mean, min(low, mean), max(high, mean), len(difference), units) for low, high in found]
 
 
-def _checked(values: ArrayLike, name: str, samples: int, level: float) -> Floats:
+def _checked(values: ArrayLike, name: str, samples: int, *levels: float) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"{name} must be a sequence of at least one number, got shape {numbers.shape}")
     if not np.isfinite(numbers).all():
         raise ValueError(f"{name} must be finite, got {numbers[~np.isfinite(numbers)][0]}")
-    if samples < 1 or not 0 < level < 1:
-        raise ValueError(f"samples must be at least 1 and level between 0 and 1, got {samples} and {level}")
+    for level in levels:
+        if samples < 1 or not 0 < level < 1:
+            raise ValueError(f"samples must be at least 1 and level between 0 and 1, got {samples} and {level}")
     return numbers
 
 
 def _bootstrap(
-    values: Floats, seed: int, samples: int, level: float, clusters: Sequence[Hashable] | None
-) -> tuple[float, float, int]:
-    """Low, high, and the number of units drawn."""
+    values: Floats, seed: int, samples: int, levels: Sequence[float], clusters: Sequence[Hashable] | None
+) -> tuple[list[tuple[float, float]], int]:
+    """Low and high at each level, and the number of units drawn."""
     codes = _codes(clusters, len(values))
     units = len(values) if codes is None else int(codes.max()) + 1
     if float(np.ptp(values)) == 0:
-        return float(values[0]), float(values[0]), units
-    wide = _expanded(level, units)
-    low, high = _plain(values, seed, samples, wide) if codes is None else _clustered(values, codes, seed, samples, wide)
-    return low, high, units
+        return [(float(values[0]), float(values[0]))] * len(levels), units
+    means = _plain(values, seed, samples) if codes is None else _clustered(values, codes, seed, samples)
+    found = []
+    for level in levels:
+        tail = (1 - _expanded(level, units)) / 2
+        low, high = np.quantile(means, [tail, 1 - tail])
+        found.append((float(low), float(high)))
+    return found, units
 
 
 def _codes(clusters: Sequence[Hashable] | None, n: int) -> NDArray[np.intp] | None:
@@ -134,7 +152,8 @@ def _expanded(level: float, units: int) -> float:
     return 1 - 2 * float(norm.sf(width))
 
 
-def _plain(values: Floats, seed: int, samples: int, level: float) -> tuple[float, float]:
+def _plain(values: Floats, seed: int, samples: int) -> Floats:
+    """Means of values drawn with replacement."""
     from scipy.stats import bootstrap
 
     found = bootstrap(
@@ -143,15 +162,15 @@ def _plain(values: Floats, seed: int, samples: int, level: float) -> tuple[float
         n_resamples=samples,
         batch=max(1, _BATCH_VALUES // len(values)),
         vectorized=True,
-        confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    )
+    means: Floats = found.bootstrap_distribution
+    return means
 
 
-def _clustered(values: Floats, codes: NDArray[np.intp], seed: int, samples: int, level: float) -> tuple[float, float]:
-    """Percentiles of the mean over all values of the clusters drawn."""
+def _clustered(values: Floats, codes: NDArray[np.intp], seed: int, samples: int) -> Floats:
+    """Means over all values of the clusters drawn."""
     sums, counts = np.bincount(codes, weights=values), np.bincount(codes)
     units = len(counts)
     rng = np.random.default_rng(seed)
@@ -160,5 +179,4 @@ def _clustered(values: Floats, codes: NDArray[np.intp], seed: int, samples: int,
     for start in range(0, samples, batch):
         drawn = rng.multinomial(units, np.full(units, 1 / units), size=min(batch, samples - start))
         means.append((drawn @ sums) / (drawn @ counts))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return np.concatenate(means)

@@ -18,10 +18,11 @@ def gap(a: str, b: str, mean: float, low: float, high: float, n: int = 60, *, cl
 
 FOUR = arms(base=0.2, base_rag=0.4, tuned=0.3, tuned_rag=0.452)
 RETRIEVAL = gap("base+RAG", "base", 0.2, 0.15, 0.25)
+OVER_BASE = gap("tuned+RAG", "base", 0.252, 0.2, 0.3)
 
 
 def test_adapter_pays() -> None:
-    kind, words = verdict([gap("tuned+RAG", "base+RAG", 0.052, 0.011, 0.09), RETRIEVAL], FOUR)
+    kind, words = verdict([gap("tuned+RAG", "base+RAG", 0.052, 0.011, 0.09), RETRIEVAL, OVER_BASE], FOUR)
     assert kind == "tuned_rag"
     assert words == (
         "On these questions tuned + RAG is better than base + RAG by 5.2 F1 points "
@@ -48,7 +49,7 @@ def test_not_enough_evidence() -> None:
     assert kind == "undecided"
     assert "not enough evidence to tell tuned + RAG from base + RAG" in words
     assert "95% interval −5.0 to 15.4, 60 questions" in words
-    assert "about 180 more questions" in words
+    assert "about 580 more questions" in words
     assert "rough" in words
     assert words.endswith("that is not evidence enough; until it is, serve base + RAG.")
 
@@ -108,8 +109,8 @@ def test_tuned_alone(against_tuned_rag: float) -> None:
         assert kind == "tuned"
         assert words.endswith("The best arm is tuned with 50.0 F1 points: serve it.")
     else:  # ahead of tuned + RAG, but not clearly, and tuned + RAG has proved itself
-        assert kind == "tuned_rag"
-        assert words.endswith("it cites nothing: serve tuned + RAG.")
+        assert kind == "undecided"
+        assert words.endswith("until it is, serve tuned + RAG, which has proved itself against base + RAG.")
 
 
 @pytest.mark.parametrize("against_base_rag", [[], [gap("tuned", "base+RAG", 0.01, -0.05, 0.07)]])
@@ -135,11 +136,10 @@ def test_nothing_measured() -> None:
 @pytest.mark.parametrize(
     ("mean", "half", "n", "needed"),
     [
-        (0.05, 0.1, 100, "300"),  # twice as wide as the mean is: four times as many
-        (-0.05, 0.1, 100, "300"),
-        (0.05, 0.051, 100, "10"),
-        (0.05, 0.049, 100, "10"),
-        (0.01, 0.1, 50, "5,000"),
+        (0.05, 0.1, 100, "1,100"),  # half as wide as 1.66 times the mean has to be: eleven times as many
+        (-0.05, 0.1, 100, "1,100"),
+        (0.05, 0.02, 100, "10"),
+        (0.01, 0.05, 50, "3,400"),
         (0.006, 0.3, 50, "more than 10,000"),
         (0.004, 0.1, 50, None),
         (0.0, 0.0, 50, None),
