@@ -54,7 +54,7 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
     tuned = run("tune").json
     manifest = tuned["manifest"]
     assert tuned["trained"]
-    assert (manifest["examples"], manifest["left_out"], manifest["settings"]["rank"]) == (8, 0, 2)
+    assert (manifest["examples"], manifest["left_out"], manifest["settings"]["rank"]) == (11, 0, 2)
     assert manifest["index"] == read.json["index"]["id"]
     assert tuned["active"] == (manifest["dev_loss_tuned"] < manifest["dev_loss_base"])
     assert (Path(tuned["folder"]) / "adapter_model.safetensors").exists()
