@@ -93,8 +93,12 @@ def compare(
             "its figures would mean nothing, so there is no report."
         )
     scored = {arm: [_score(q, a) for q, a in zip(questions, rows, strict=True)] for arm, rows in answers.items()}
+    golds = [_gold(question, catalog, documents) for question in questions]
     failures = {
-        arm.name: _causes(questions, answers[arm.name], scored[arm.name], catalog, documents)
+        arm.name: [
+            None if is_right(s) else cause(q.answers, *gold, a)
+            for q, gold, a, s in zip(questions, golds, answers[arm.name], scored[arm.name], strict=True)
+        ]
         for arm in chosen if arm.retrieval
     }  # fmt: skip
     rows = [_arm_row(name, questions, values, settings) for name, values in scored.items()]
@@ -214,23 +218,15 @@ def _score(question: TestQuestion, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _causes(
-    questions: Sequence[TestQuestion],
-    answers: Sequence[Mapping[str, Any]],
-    scores: Sequence[Mapping[str, Any]],
-    catalog: Catalog,
-    documents: Mapping[str, Document],
-) -> list[str | None]:
-    """Why each answer over passages is wrong (``eval.failures``), None for one that is right."""
-    out: list[str | None] = []
-    for question, answer, score in zip(questions, answers, scores, strict=True):
-        gold, text = None, None
-        if question.document is not None and question.pages:
-            gold = (file_name(documents, question.document), question.pages)
-            read = {page.number: page.text for page in catalog.pages(question.document)}
-            text = "\n".join(read.get(number, "") for number in question.pages)
-        out.append(None if is_right(score) else cause(question.answers, gold, text, answer))
-    return out
+def _gold(
+    question: TestQuestion, catalog: Catalog, documents: Mapping[str, Document]
+) -> tuple[tuple[str, Sequence[int]] | None, str | None]:
+    """File and pages where the question's evidence stands, and what was read there; None where it is not known."""
+    if question.document is None or not question.pages:
+        return None, None
+    read = {page.number: page.text for page in catalog.pages(question.document)}
+    text = "\n".join(read.get(number, "") for number in question.pages)
+    return (file_name(documents, question.document), question.pages), text
 
 
 def _arm_row(

@@ -153,13 +153,10 @@ def _together(one: Preference | None, other: Preference | None) -> Judged:
 
 
 def _pair_prompt(pair: Pair) -> Prompt:
-    reference = load("judge_reference") + "\n\n" if pair.reference else ""
+    reference = fill("judge_reference", reference=pair.reference) + "\n\n" if pair.reference else ""
     return _prompt(
-        fill(
-            "judge_pair", question=pair.question, first=pair.first, second=pair.second,
-            reference=reference.replace("{reference}", pair.reference),
-        )
-    )  # fmt: skip
+        fill("judge_pair", question=pair.question, first=pair.first, second=pair.second, reference=reference)
+    )
 
 
 def _prompt(user: str) -> Prompt:

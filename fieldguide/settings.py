@@ -319,10 +319,8 @@ class Tuning(_Section):
     @field_validator("peft")
     @classmethod
     def _peft_of_plain_lora(cls, value: PeftArguments, info: ValidationInfo) -> PeftArguments:
-        method, ranks = (
-            info.data.get("method", "lora"),
-            (info.data.get("rank", 16), *value.get("rank_pattern", {}).values()),
-        )
+        method = info.data.get("method", "lora")
+        ranks = (info.data.get("rank", 16), *value.get("rank_pattern", {}).values())
         if value and method not in ("lora", "rslora", "dora", "qlora"):
             raise ValueError(f"{method} sets all of it itself: leave it away")
         if value.get("init_lora_weights") == "orthogonal" and any(rank % 2 for rank in ranks):
