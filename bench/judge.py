@@ -109,6 +109,9 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=0, help="at most so many answers; 0 = all")
     parser.add_argument("--model", nargs="+", default=["bundled"], help="judges, by name or path")
     options = parser.parse_args()
+    missing = [f for f in ("pandalm/dev.json", "financebench/judged_answers.jsonl") if not (options.data / f).is_file()]
+    if missing:
+        sys.exit(f"There is no {missing[0]} in {options.data}; name a folder that holds it by --data.")
     quieten()
     pairs, people, instructions = pairs_of(options.data, 24 if options.quick else options.pairs)
     rows = graded(options.data, 24 if options.quick else options.answers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +54,9 @@ class SquadShelf:
 
 def read_squad(data: Path) -> tuple[list[str], list[Item]]:
     """Passages and questions of ``data``/dev.json (or ``data``/agxqa/dev.json)."""
-    file = next(f for f in (data / "dev.json", data / "agxqa" / "dev.json", data) if f.is_file())
+    file = next((f for f in (data / "dev.json", data / "agxqa" / "dev.json", data) if f.is_file()), None)
+    if file is None:
+        sys.exit(f"There is no dev.json in {data} or its folder agxqa; name a folder with one by --data.")
     passages: list[str] = []
     items: list[Item] = []
     for article in json.loads(file.read_text("utf-8"))["data"]:
