@@ -18,7 +18,7 @@ _HOLDS = 0.8
 CAUSES: Mapping[str, tuple[str, str]] = {
     "page not read": (
         "No text could be read on the page where the answer stands.",
-        "See `fieldguide status --files` for these pages; scans need OCR.",
+        "See what `fieldguide ingest --report FILE` says of these pages; scans need OCR.",
     ),
     "reference doubtful": (
         "The answer stands on the gold page, and the reference does not.",
@@ -26,7 +26,7 @@ CAUSES: Mapping[str, tuple[str, str]] = {
     ),
     "not retrieved": (
         "No passage that was shown holds the answer.",
-        "Try `fieldguide tune-retrieval`, `tune --retriever`, a larger retrieval.k or other chunks.",
+        "Try `fieldguide auto`, `fieldguide tune --retriever`, a larger retrieval.k or other chunks.",
     ),
     "refused though present": (
         "The passages hold the answer, and the model said that they do not.",
