@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of [tuning], as JSON"
     )
+    parser.add_argument("--replay", default="", help="tuning.replay: general examples, for the row of --options")
     parser.add_argument("--root", type=Path, help="keep the shelves and adapters in this folder")
     options = parser.parse_args(arguments)
     quieten()
@@ -174,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(run(options.data, options.quick)))
         return
     changes = {name: json.loads(value) for name, _, value in (given.partition("=") for given in options.set)}
-    settings = Tuning(**{"start": options.start, "minutes": options.minutes, **modes.BENCH_SETTINGS, **changes})
+    settings = Tuning(**{"start": options.start, "minutes": options.minutes, "replay": options.replay, **modes.BENCH_SETTINGS, **changes})
     if options.quick:
         settings = settings.model_copy(update={"epochs": 1.0, "checks": 1, "general_questions": 4, "dev_examples": 4})
     dtype = "bfloat16" if bfloat16_on_cpu() else "auto"

@@ -206,16 +206,14 @@ def _calibration(train: Sequence[Sequences], generator: Any, settings: Tuning) -
 def _convert(job: dict[str, Any], settings: Tuning, train: Sequence[Sequences], folder: Path) -> None:
     """Replace the adapter in ``folder`` by the plain LoRA that does the same to the base as it was; leave one alone
     that is so already, from a session that was killed after this."""
-    from peft import get_peft_model
-
     from fieldguide.models.adapters import read_config, rewrites
-    from tuning.methods import calibrate, convert, lora_config
+    from tuning.methods import calibrate, convert, decomposed
 
     if not rewrites(read_config(folder, rewriting=True)):
         return
     fresh = _base(job, settings)
     calibrate(settings, fresh.model, _calibration(train, fresh, settings))
-    initial = get_peft_model(fresh.model, lora_config(settings, fresh.model))
+    initial = decomposed(settings, fresh.model)
     plain = folder.with_name(folder.name + "-plain")
     convert(folder, initial, plain)
     shutil.rmtree(folder)

@@ -21,7 +21,7 @@ from fieldguide.settings import Tuning
 from fieldguide.types import Progress
 from tuning.fast import speed_up
 from tuning.loss import batch_loss, greedy, held_out_loss, trainer_class, training_copy
-from tuning.methods import lora_config
+from tuning.methods import CONVERTED, decomposed, lora_config
 from tuning.tokenise import Sequences, collate
 from tuning.watch import Judge, Look, Watch, curve, look_steps, report_callback
 
@@ -208,6 +208,8 @@ class Loop:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, str(self._start), is_trainable=True)
+        elif settings.method in CONVERTED:
+            model = decomposed(settings, model)
         trainer = trainer_class()(
             model=model,
             args=arguments,
@@ -215,7 +217,7 @@ class Loop:
             eval_dataset=Dataset.from_list([asdict(item) for item in dev]) if dev else None,
             processing_class=self._tokenizer,
             data_collator=self._collate,
-            peft_config=lora_config(settings, model) if self._start is None else None,
+            peft_config=None if hasattr(model, "peft_config") else lora_config(settings, model),
         )
         trainer.remove_callback(PrinterCallback)
         return trainer

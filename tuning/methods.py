@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldguide.errors import SettingsError
+from fieldguide.errors import ModelError, SettingsError
 from fieldguide.files import file_hash
 from fieldguide.models.rewriting import prepared
 from fieldguide.settings import Tuning
@@ -27,6 +27,9 @@ APART: frozenset[str] = REWRITES | {"qlora"}
 """Methods whose base is loaded for them alone: rewritten, or in 4 bit."""
 
 _ALL_LINEAR = "all-linear"
+
+_MOST_OFF = 0.05
+"""Largest change of a layer's output by its decomposition, as a share; rounding to bfloat16 makes up to .01."""
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "lora": "LoRA (arXiv 2106.09685): W + (alpha / r) B A, B starts at zero.",
@@ -92,6 +95,39 @@ def calibrate(settings: Tuning, model: Any, batches: Iterable[Mapping[str, Any]]
                 model(**batch)
 
     preprocess_corda(model, lora_config(settings, model), run_model=feed)
+
+
+def decomposed(settings: Tuning, model: Any) -> Any:
+    """The model with a new PiSSA, OLoRA or CorDA adapter, which at first leaves what it says as it was.
+
+    Whether it does is checked layer by layer on a random input: a decomposition that came out wrong would be trained
+    on, and taken off again with another that came out right. Raises ModelError if one did.
+    """
+    import torch
+    from peft import get_peft_model
+
+    def probe(weight: Any) -> Any:
+        draw = torch.randn(weight.shape[1], generator=torch.Generator().manual_seed(0))
+        return draw.to(weight.device, torch.float32)
+
+    before = {name: layer.weight.detach().float() @ probe(layer.weight) for name, layer in _linear(model)}
+    wrapped = get_peft_model(model, lora_config(settings, model))
+    for name, layer in wrapped.get_base_model().named_modules():
+        if not getattr(layer, "lora_A", None):
+            continue
+        (adapter,) = layer.lora_A
+        a, b = (part[adapter].weight.detach().float() for part in (layer.lora_A, layer.lora_B))
+        weight = layer.get_base_layer().weight.detach().float()
+        x = probe(weight)
+        off = float((weight @ x + layer.scaling[adapter] * (b @ (a @ x)) - before[name]).norm() / before[name].norm())
+        if not off < _MOST_OFF:
+            raise ModelError(
+                f"{settings.method} decomposed {name} wrongly: with its parts put together again the layer is off by "
+                f"{off:.2g} of its output (largest weights: base {float(weight.abs().max()):.2g}, factors "
+                f"{float(a.abs().max()):.2g} and {float(b.abs().max()):.2g}). Run it again, or with another "
+                "tuning.method."
+            )
+    return wrapped
 
 
 def penalty(model: Any) -> Any:

@@ -187,6 +187,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rounds 1 (LLM2LLM)": {"rounds": 1},
     "clear 0.2 (CLEAR)": {"clear": 0.2},
     "instructions 3": {"instructions": 3},
+    "replay 0.2": {"replay_share": 0.2},  # with --replay FILE
     "indicator": {"indicator": True},
     "half": {"half": True, "start": "none"},
     "gold_missing_share 0": {"gold_missing_share": 0.0},
@@ -203,8 +204,10 @@ def options(bench: Bench) -> dict[str, Any]:
     scores: dict[str, Scores] = {}
     rows: dict[str, Any] = {}
     for name, changes in OPTIONS.items():
-        if bench.only and name not in bench.only:
+        if (bench.only and name not in bench.only) or ("replay_share" in changes and not bench.settings.replay):
             continue
+        if "replay_share" not in changes:
+            changes = {"replay": "", **changes}
         Tuning(**{**bench.settings.model_dump(), **changes})  # checked before anything runs
         report, minutes = bench.tune(shelf, 0, **changes)
         adapter = load(bench.generator, report.folder)
