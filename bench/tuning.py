@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(run(options.data, options.quick)))
         return
     changes = {name: json.loads(value) for name, _, value in (given.partition("=") for given in options.set)}
-    settings = Tuning(**{"start": options.start, "minutes": options.minutes, "replay": options.replay, **modes.BENCH_SETTINGS, **changes})
+    given = {"start": options.start, "minutes": options.minutes, "replay": options.replay}
+    settings = Tuning(**{**given, **modes.BENCH_SETTINGS, **changes})
     if options.quick:
         settings = settings.model_copy(update={"epochs": 1.0, "checks": 1, "general_questions": 4, "dev_examples": 4})
     dtype = "bfloat16" if bfloat16_on_cpu() else "auto"
