@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from assistant.cite import cite
-from fieldguide.models.base import Generation, Generator
-from fieldguide.prompts import answer_prompt, answer_prompt_hash
+from fieldguide.models.base import Generation, Generator, Message
+from fieldguide.prompts import answer_prompt, answer_prompt_hash, with_examples
 from fieldguide.prompts.indicator import marked
 from fieldguide.replies import read_reply
 from fieldguide.settings import Answer as AnswerSettings
@@ -53,8 +53,11 @@ def answer_in_context(
     documents: Mapping[str, Document],
     settings: AnswerSettings,
     index: str | None,
+    examples: Sequence[Message] = (),
 ) -> list[Answer]:
     """An answer to each question over the passages given (None: without any), with checked citations.
+
+    ``examples`` are turns that every prompt shows before its question (``fieldguide.prompts.with_examples``).
 
     Where a context is empty the answer abstains: nothing is generated without a passage to check it against. So it
     does where the model replies that the documents do not hold it. Marks and quotes that a model was trained to write
@@ -64,6 +67,7 @@ def answer_in_context(
     prompts = [answer_prompt(questions[n], contexts[n]) for n in asked]
     if settings.indicator:
         prompts = [prompt if contexts[n] is None else marked(prompt) for n, prompt in zip(asked, prompts, strict=True)]
+    prompts = [with_examples(prompt, examples) for prompt in prompts]
     started = time.perf_counter()
     replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
     generated = dict(zip(asked, replies, strict=True))

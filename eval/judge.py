@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from fieldguide.models.base import Generator, Message, Prompt
 from fieldguide.prompts import fill, load
+from fieldguide.types import content_hash
 
 Preference = Literal["first", "second", "tie"]
 Correctness = Literal["correct", "partly", "wrong"]
@@ -118,6 +119,11 @@ class Judge:
                 found[n] = parse(generation.text)
             left = [n for n in left if found[n] is None]
         return found
+
+
+def judge_hash() -> str:
+    """Changes when a prompt of the judge changes."""
+    return content_hash(*(load(f"judge_{name}") for name in ("answer_system", "pair", "reference", "grade", "rate")))
 
 
 def parse_preference(reply: str) -> Preference | None:

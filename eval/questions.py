@@ -32,6 +32,7 @@ class TestQuestion:
     pages: tuple[int, ...]
     kind: str
     group: str = ""
+    level: str = ""
 
 
 class _Row(BaseModel):
@@ -46,6 +47,7 @@ class _Row(BaseModel):
     page: int | None = Field(None, ge=1)
     pages: list[Annotated[int, Field(ge=1)]] = []
     kind: str = ""
+    level: str | int = ""
 
 
 def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQuestion]:
@@ -79,7 +81,11 @@ def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQu
             faults.append(f"line {number}: {len(named) or 'no'} documents named {row.document} have been read")
         pages = tuple(dict.fromkeys([*row.pages, *([row.page] if row.page else [])]))
         answers = tuple([row.answer] if isinstance(row.answer, str) else row.answer)
-        found.append(TestQuestion(row.id, row.question, answers, named[0] if named else None, pages, row.kind))
+        found.append(
+            TestQuestion(
+                row.id, row.question, answers, named[0] if named else None, pages, row.kind, level=str(row.level)
+            )
+        )
     faults += [f"id {name!r} stands {n} times" for name, n in Counter(q.id for q in found).items() if n > 1]
     if faults:
         raise FieldguideError(f"{len(faults)} fault(s) in {path}:\n  " + "\n  ".join(faults))
@@ -98,7 +104,7 @@ def from_pairs(pairs: Sequence[QAPair]) -> list[TestQuestion]:
     return [
         TestQuestion(
             p.id, p.question, (p.answer,), p.document,
-            tuple(dict.fromkeys(s.page for e in p.evidence for s in e.spans)), p.kind, p.group,
+            tuple(dict.fromkeys(s.page for e in p.evidence for s in e.spans)), p.kind, p.group, p.level,
         )
         for p in pairs
     ]  # fmt: skip

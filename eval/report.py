@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -17,10 +16,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+from eval.labels import (
+    BLANK,
+    METRICS,
+    RETRIEVAL,
+    TABLES,
+    arm_label,
+    interval_words,
+    known,
+    label_of,
+    mean_words,
+    number,
+    points,
+    signed,
+)  # fmt: skip
 from eval.significance import holm
 from fieldguide.files import write_atomically
 
-ArmName = Literal["base", "base+RAG", "tuned", "tuned+RAG"]
+ArmName = str
 
 
 class Estimate(TypedDict):
@@ -77,6 +90,7 @@ class ArmAnswer(TypedDict):
     text: str
     token_f1: float
     exact_match: float
+    scores: NotRequired[Mapping[str, float | None]]
     citations: Sequence[CitationRow]
     unsupported: Sequence[str]
     trace: Mapping[str, Any]
@@ -130,6 +144,10 @@ class Report(TypedDict):
     settings: Mapping[str, Any]
     timings: Mapping[str, Any]
     models: ModelNames
+    costs: NotRequired[Mapping[str, float | None]]  # by arm: of a thousand answers
+    retrieval: NotRequired[Mapping[str, Estimate]]  # eval.retrieval_metrics.page_metrics
+    judge: NotRequired[Mapping[str, Any] | None]  # eval.judged.Judged.told
+    since: NotRequired[Mapping[str, Any] | None]  # eval.report_diff: against an earlier report
     interaction: NotRequired[Mapping[str, Any] | None]  # eval.significance.interaction of token F1
     failures: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]  # by arm: eval.failures.table
     notes: NotRequired[Sequence[str]]  # failures, exclusions, warnings: shown under the verdict
@@ -143,42 +161,8 @@ HEADLINES = {
     "undecided": "Not enough evidence yet",
 }
 
-METRICS = {
-    "token_f1": (
-        "Token F1",
-        "How far the words of the answer and of the reference agree: the harmonic mean of precision and recall.",
-        "Higher is better.",
-    ),
-    "exact_match": (
-        "Exact match",
-        "Share of answers that equal the reference, but for case, punctuation and articles.",
-        "Higher is better.",
-    ),
-    "rouge_l": (
-        "ROUGE-L",
-        "Longest sequence of words, in order, that the answer shares with the reference (F-measure).",
-        "Higher is better.",
-    ),
-    "containment": (
-        "Containment",
-        "Share of answers in which the whole reference occurs, whatever else they say.",
-        "Higher is better.",
-    ),
-    "citation_precision": (
-        "Citation precision",
-        "Share of citations that lead to a page on which the reference’s evidence stands. "
-        "Arms without retrieval cite nothing.",
-        "Higher is better.",
-    ),
-    "answered": (
-        "Answered",
-        "Share of questions that were answered rather than declined as not in the documents.",
-        "Neither direction is better by itself: a question that the documents do not answer should be declined.",
-    ),
-}
-"""Label, meaning and direction of each metric, in the order shown."""
-
-_BLANK = "–"
+_OPTIONAL = ("numeric",)
+"""Measures that are left out where they apply to nothing."""
 _UNUSABLE = "Do not use these figures"
 _COLOURS = {"base": "#6b6b6b", "base+RAG": "#0072b2", "tuned": "#a65f00", "tuned+RAG": "#00735c"}  # after Okabe and Ito
 _MARKERS = {"base": "o", "base+RAG": "s", "tuned": "^", "tuned+RAG": "D"}
@@ -192,7 +176,16 @@ def render(report: Mapping[str, Any], folder: Path) -> Path:
     ``report`` is a ``Report``. The file is complete or not there: it is written beside and renamed.
     """
     environment = page_environment()
-    environment.filters.update(arm=_arm, points=_points, interval=_interval, signed=_signed, pages=_pages, flat=_flat)
+    environment.filters.update(
+        arm=arm_label,
+        points=points,
+        interval=interval_words,
+        mean=mean_words,
+        signed=signed,
+        pages=_pages,
+        flat=_flat,
+        number=number,
+    )
     page = environment.get_template("report.html.j2").render(_view(printable(report)))
     path = folder / "report.html"
     write_atomically(path, page)
@@ -214,13 +207,24 @@ def page_environment() -> Any:
 def _view(report: Any) -> dict[str, Any]:
     """The report with what the template shows and does not work out itself."""
     arms = [arm["name"] for arm in report["arms"]]
-    measured = {metric for arm in report["arms"] for metric in arm["metrics"]}
+    measured = {
+        metric
+        for arm in report["arms"]
+        for metric, value in arm["metrics"].items()
+        if metric in METRICS and (metric not in _OPTIONAL or value["n"])
+    }
+    costs = {arm: cost for arm, cost in report.get("costs", {}).items() if cost is not None}
     items = [_item(item, arms) for item in report["items"]]
     return {
         "report": report,
         "headline": HEADLINES.get(report["verdict_kind"], "Verdict") if report["integrity"]["ok"] else _UNUSABLE,
         "arms": arms,
-        "metrics": {name: METRICS.get(name, (name, "", "")) for name in [*METRICS, *sorted(measured - METRICS.keys())]},
+        "tables": {title: rows for title, of in TABLES.items() if (rows := [name for name in of if name in measured])},
+        "metrics": {name: METRICS[name] for name in METRICS if name in measured},
+        "retrieval": [(RETRIEVAL.get(name, name), value) for name, value in report.get("retrieval", {}).items()],
+        "judge": report.get("judge"),
+        "since": report.get("since"),
+        "costs": costs,
         "best": {metric: _best_arms(report["arms"], metric) for metric in measured},
         "plot": _plot(report["arms"]),
         "plot_words": _plot_words(report["arms"]),
@@ -275,8 +279,8 @@ def _marked(text: str, unsupported: Sequence[str]) -> tuple[list[tuple[str, bool
 
 def _best_arms(arms: Sequence[Any], metric: str) -> list[str]:
     """The arms with the highest mean, where more than one was measured and a higher mean is better."""
-    means = {arm["name"]: arm["metrics"][metric]["mean"] for arm in arms if _known(arm["metrics"].get(metric))}
-    if metric == "answered" or len(set(means.values())) < 2:
+    means = {arm["name"]: arm["metrics"][metric]["mean"] for arm in arms if known(arm["metrics"].get(metric))}
+    if not METRICS[metric][2].startswith("Higher") or len(set(means.values())) < 2:
         return []
     return [name for name, mean in means.items() if mean == max(means.values())]
 
@@ -288,18 +292,18 @@ def _differences(rows: Sequence[Any]) -> list[dict[str, Any]]:
     out = []
     for n, row in enumerate(rows):
         words, colour = _difference_words(row)
-        label = METRICS[row["metric"]][0] if row["metric"] in METRICS else row["metric"]
+        label = label_of(row["metric"])
         p = adjusted.get(n)
-        said = _BLANK if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+        said = BLANK if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
         out.append({"row": row, "metric": label, "words": words, "colour": colour, "p": said})
     return out
 
 
 def _interaction(value: Mapping[str, Any] | None) -> str:
     """Whether tuning and retrieval help each other, in a sentence."""
-    if not _known(value) or value is None:
+    if not known(value) or value is None:
         return ""
-    found = f"{_signed(value['mean'])} F1 points, {_interval(value)}"
+    found = f"{signed(value['mean'])} F1 points, {interval_words(value)}"
     if not value["clear"]:
         return f"Whether tuning and retrieval help each other or stand in for each other is not clear ({found})."
     if value["mean"] > 0:
@@ -308,15 +312,15 @@ def _interaction(value: Mapping[str, Any] | None) -> str:
 
 
 def _difference_words(row: Any) -> tuple[str, Literal["soft", "up", "down", ""]]:
-    if not _known(row):
+    if not known(row):
         return "not measured", "soft"
     if not row["clear"]:
         apart = row["low"] > 0 or row["high"] < 0
         return "too few questions or documents to rely on" if apart else "no clear difference", "soft"
     more = row["mean"] > 0
     if row["metric"] == "answered":
-        return f"{_arm(row['a'])} answers {'more' if more else 'less'} often", ""
-    return (f"{_arm(row['a'])} is better", "up") if more else (f"{_arm(row['a'])} is worse", "down")
+        return f"{arm_label(row['a'])} answers {'more' if more else 'less'} often", ""
+    return (f"{arm_label(row['a'])} is better", "up") if more else (f"{arm_label(row['a'])} is worse", "down")
 
 
 def _plot(arms: Sequence[Any]) -> str | None:
@@ -324,7 +328,7 @@ def _plot(arms: Sequence[Any]) -> str | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [(arm["name"], arm["metrics"]["token_f1"]) for arm in arms if _known(arm["metrics"].get("token_f1"))]
+    rows = [(arm["name"], arm["metrics"]["token_f1"]) for arm in arms if known(arm["metrics"].get("token_f1"))]
     if not rows:
         return None
     figure = Figure(figsize=(7.6, 0.9 + 0.46 * len(rows)), dpi=200, layout="constrained")
@@ -349,7 +353,7 @@ def _plot(arms: Sequence[Any]) -> str | None:
     axes.set_xlim(lowest - margin, highest + margin)
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.set_yticks(range(len(rows)))
-    for label, (name, _) in zip(axes.set_yticklabels([_arm(name) for name, _ in rows]), rows, strict=True):
+    for label, (name, _) in zip(axes.set_yticklabels([arm_label(name) for name, _ in rows]), rows, strict=True):
         label.set(parse_math=False, fontsize=10, color=_COLOURS.get(name, "#333333"))
     axes.set_xlabel("Token F1, points of 100 (mean and 95% interval)", fontsize=9)
     axes.tick_params(axis="y", length=0)
@@ -365,44 +369,10 @@ def _plot(arms: Sequence[Any]) -> str | None:
 def _plot_words(arms: Sequence[Any]) -> str:
     """What the plot shows, for those who cannot see it."""
     return "; ".join(
-        f"{_arm(arm['name'])} {_points(value['mean'])}, interval {_interval(value)}"
+        f"{arm_label(arm['name'])} {points(value['mean'])}, interval {interval_words(value)}"
         for arm in arms
-        if _known(value := arm["metrics"].get("token_f1"))
+        if known(value := arm["metrics"].get("token_f1"))
     )
-
-
-def _known(value: Any) -> bool:
-    return bool(value) and value["n"] > 0 and all(_finite(value[key]) for key in ("mean", "low", "high"))
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _arm(name: str) -> str:
-    return name.replace("+", " + ")
-
-
-def _points(share: Any) -> str:
-    """A share as points of 100 with one decimal and a proper minus."""
-    if not _finite(share):
-        return _BLANK
-    text = f"{100 * share:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "\u2212")
-
-
-def _signed(share: Any) -> str:
-    text = _points(share)
-    return f"+{text}" if _finite(share) and share > 0 and text != "0.0" else text
-
-
-def _interval(value: Any) -> str:
-    """The interval in words; equal values give none, and a width of zero would look like certainty."""
-    if not _known(value):
-        return _BLANK
-    if value["low"] == value["high"]:
-        return "no spread"
-    return f"{_points(value['low'])} to {_points(value['high'])}"
 
 
 def _pages(numbers: Sequence[int]) -> str:
@@ -423,7 +393,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _plain_text(value: Any) -> str:
     if value is None or value in ("", [], {}):
-        return _BLANK
+        return BLANK
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -352,9 +352,29 @@ class Answer(_Section):
     )
 
 
+class Variant(_Section):
+    """A further arm of a comparison: what it does otherwise than the arm that is served."""
+
+    name: str = Field(min_length=1, max_length=40, description="what the report calls it")
+    tuned: bool = Field(True, description="with the adapter in use, if there is one")
+    retrieval: bool = Field(True, description="with passages")
+    k: int = Field(0, ge=0, le=100, description="so many passages; 0 = as retrieval.k")
+    order: Literal["", "rank", "ends", "reverse"] = Field("", description="order of passages; empty = as served")
+    examples: int = Field(0, ge=0, le=8, description="worked examples before each question, from the trained pairs")
+
+
 class Compare(_Section):
     """The four arms."""
 
+    variants: tuple[Variant, ...] = Field((), description="further arms, each with a name and what it does otherwise")
+    two_paths: tuple[Literal["support", "qim", "likelihood"], ...] = Field(
+        ("support", "qim"), description="judges that pick from the answers with and without passages: one arm each"
+    )
+    judge: str = Field("", description="a generator, by name or folder, that judges all answers; empty = none does")
+    aspects: tuple[Literal["coherence", "relevance", "groundedness", "succinctness"], ...] = Field(
+        (), description="what the judge rates from 1 to 5 beside correctness"
+    )
+    hour_costs: float = Field(0.0, ge=0, description="what an hour of this machine costs, for the costs of an answer")
     max_questions: int = Field(200, ge=1, description="at most so many questions, drawn by seed")
     samples: int = Field(10_000, ge=100, description="bootstrap samples")
     seed: int = Field(0, ge=0, description="decides the draw and the bootstrap")

@@ -119,7 +119,7 @@ def self_guide(
     made = _Made([pair for pair in known if pair.split != "train"])
     made.wordings.update(map(wording, known))
     progress.start(ORIGIN, wanted)
-    tasks = _tasks(chunks, seed)
+    tasks = _tasks(chunks, seed, made.rejected)
     for start in range(0, len(tasks), _BATCH):
         if len(made.pairs) >= wanted:
             break
@@ -141,16 +141,18 @@ def self_guide(
     return made.pairs, made.rejected
 
 
-def _tasks(chunks: Sequence[Chunk], seed: int) -> list[tuple[Chunk, Sentence]]:
+def _tasks(chunks: Sequence[Chunk], seed: int, rejected: Counter[str]) -> list[tuple[Chunk, Sentence]]:
     """Sentences worth a question, each text once, in an order drawn by seed: of every chunk one before a second of
-    any."""
+    any. The others are counted with their reasons."""
     found: list[tuple[int, float, int, Chunk, Sentence]] = []
     draw = random.Random(f"self-guide {seed}")
     before: Chunk | None = None
     seen: set[str] = set()
     for chunk in chunks:
         earlier = before if before is not None and before.document == chunk.document else None
-        fresh = [one for one in read_sentences(chunk, earlier)[0] if one.text not in seen]
+        read, passed_over = read_sentences(chunk, earlier)
+        rejected.update(rejection.reason for rejection in passed_over)
+        fresh = [one for one in read if one.text not in seen]
         seen.update(one.text for one in fresh)
         sentences = choose_sentences(fresh, _SENTENCES)
         draw.shuffle(sentences)

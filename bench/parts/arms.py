@@ -13,7 +13,7 @@ from bench.parts.squad import Item
 from fieldguide import metrics
 from fieldguide.models.base import Message, Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
-from fieldguide.prompts import answer_prompt
+from fieldguide.prompts import answer_prompt, with_examples
 from fieldguide.replies import read_reply, room
 from fieldguide.stats import mean_interval, paired_difference
 from fieldguide.types import Context, QAPair, Retriever
@@ -80,7 +80,7 @@ def few_shot(prompts: Sequence[Prompt], shots: Sequence[tuple[Prompt, str]]) -> 
     turns: list[Message] = []
     for prompt, said in shots:
         turns += [prompt[-1], Message("assistant", said)]
-    return [(prompt[0], *turns, *prompt[1:]) for prompt in prompts]
+    return [with_examples(prompt, turns) for prompt in prompts]
 
 
 def shots_of(pairs: Sequence[QAPair], retriever: Retriever, n: int) -> list[tuple[Prompt, str]]:

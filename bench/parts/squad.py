@@ -110,6 +110,10 @@ def store_human_pairs(shelf: SquadShelf, seed: int, dev_share: float, limit: int
     pairs = [pair for split, part in (("train", train), ("dev", dev)) for item in part
              if (pair := _pair(shelf, item, split)) is not None]  # fmt: skip
     _replace_pairs(shelf.catalog, pairs)
+    shelf.catalog.record_splits({
+        document: "dev" if n in held_out else "train" if n in shelf.trained else "test"
+        for n, document in enumerate(shelf.documents) if document
+    })  # fmt: skip
     return sum(p.split == "train" for p in pairs), sum(p.split == "dev" for p in pairs)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fieldguide import __version__
+from fieldguide.cli import reports
 from fieldguide.cli.adapters import adapters_app
 from fieldguide.cli.exporting import export
 from fieldguide.cli.options import HERE, After, Json, Root, User, Where
@@ -344,23 +345,10 @@ def auto(
         s.emit(choosing.auto(s, questions, minutes, max_questions, dry_run=dry_run))
 
 
-@app.command()
-def compare(
-    workspace: Root = HERE,
-    questions: Annotated[
-        Path | None,
-        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
-    ] = None,
-    max_questions: Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare base and tuned, each with and without retrieval, on held-out questions; write an HTML report."""
-    from fieldguide.cli import verbs
-    from fieldguide.cli.session import session
-
-    flags = {"compare": {"max_questions": max_questions}}
-    with session("compare", workspace, as_json=as_json, flags=flags) as s:
-        s.emit(verbs.compare(s, questions))
+app.command()(reports.compare)
+app.command("eval")(reports.evaluate)
+app.add_typer(reports.report_app, name="report")
+app.add_typer(reports.judge_app, name="judge")
 
 
 @app.command()

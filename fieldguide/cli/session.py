@@ -118,19 +118,24 @@ class Session:
 
         return load_embedder(name, dtype=self.settings.models.dtype, **self._model_options())
 
+    def load_generator(self, name: str) -> Generator:
+        """By name or folder, as the settings say that models are loaded."""
+        from fieldguide.models import load_generator
+
+        models = self.settings.models
+        return load_generator(
+            name, dtype=models.dtype, url=models.url, concurrency=models.concurrency, price_input=models.price_input,
+            price_output=models.price_output, **self._model_options(),
+        )  # fmt: skip
+
     @cached_property
     def generator(self) -> Generator:
         """The generator of the settings; one that asks rewriting adapters in a process of their own, where the adapter
         in use is of that kind."""
-        from fieldguide.models import load_generator
         from fieldguide.models.transformers_generator import TransformersGenerator
         from tuning.methods import CONVERTED, REWRITES
 
-        models = self.settings.models
-        loaded = load_generator(
-            models.generator, dtype=models.dtype, url=models.url, concurrency=models.concurrency,
-            price_input=models.price_input, price_output=models.price_output, **self._model_options(),
-        )  # fmt: skip
+        loaded = self.load_generator(self.settings.models.generator)
         active = self.catalog.active("adapter")
         rewrites = active is not None and active.manifest.get("method") in REWRITES - CONVERTED
         if not rewrites or not isinstance(loaded, TransformersGenerator):

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fieldguide.cli import pairs, shelving, verbs
+from fieldguide.cli import evaluating, pairs, shelving, verbs
 from fieldguide.cli.session import Session, guarded, print_json, session
 from fieldguide.errors import FieldguideError
 
@@ -48,7 +48,7 @@ def run(folder: Path, minutes: float, as_json: bool) -> None:
             ("qa", pairs.make),
             ("tune", verbs.tune),
             ("ask", lambda s: verbs.ask(s, QUESTION, rag=True, base=False, show_passages=False)),
-            ("compare", lambda s: verbs.compare(s, EXAMPLES / "questions.jsonl")),
+            ("compare", lambda s: evaluating.compare(s, EXAMPLES / "questions.jsonl")),
         ]
         for name, step in steps:
             s.console.rule(f"fieldguide {name}" + (f' "{QUESTION}"' if name == "ask" else ""), align="left")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from fieldguide.cli.pairs import near_duplicates, test_pairs
+from fieldguide.cli.pairs import near_duplicates
 from fieldguide.cli.session import Session
 from fieldguide.errors import FieldguideError
 
@@ -244,74 +244,3 @@ def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show
     out.print(
         Text(f"\n  {t.model}, {tuned}, {len(answer.passages)} passages, {sum(t.seconds.values()):.1f} s", style="dim")
     )
-
-
-def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
-    """Run the four arms and write the report."""
-    from eval.compare import arms
-    from eval.compare import compare as run
-    from eval.questions import draw, from_pairs, read_questions
-    from eval.report import render
-    from fieldguide.files import write_json
-
-    settings = s.settings
-    documents = {document.id: document for document in s.catalog.documents()}
-    if questions_file is not None:
-        source, found = questions_file.name, read_questions(questions_file, documents)
-    else:
-        source, tested = test_pairs(s)
-        found = from_pairs(tested)
-    chosen = draw(found, settings.compare.max_questions, settings.compare.seed)
-    retriever = s.retriever()
-    adapter = load_adapter(s, base=False, needed=True)
-    total = len(chosen) * len(arms(adapter))
-    s.announce(f"{len(chosen)} of {len(found)} questions, {len(arms(adapter))} arms", {"answering": (total, 1.0)}, 5)
-    report = run(
-        chosen, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
-        settings=settings.model_copy(update={"answer": s.answering}), embedder_id=s.embedder.id, progress=s.progress,
-    )  # fmt: skip
-    s.progress.finish()
-    report["notes"] = adapter_notes(s, retriever.recipe)
-    run_folder = s.workspace.new_run("compare")
-    write_json(run_folder / "report.json", report)
-    page = render(report, run_folder)
-    show_comparison(s, report)
-    s.say(f"Report: {page}")
-    told = ("verdict", "verdict_kind", "questions", "arms", "differences", "groups", "integrity", "timings")
-    return {k: report[k] for k in told} | {
-        "report": str(page), "report_json": str(run_folder / "report.json"),
-    }  # fmt: skip
-
-
-_SHOWN = {
-    "token_f1": "token F1",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-    "citation_precision": "citation precision",
-}
-
-
-def show_comparison(s: Session, report: dict[str, Any]) -> None:
-    """The arms with their intervals, the differences, and the verdict."""
-    table = Table(
-        "arm",
-        *_SHOWN.values(),
-        title=f"{report['questions']['n']} questions, mean and 95% interval (points of 100)",
-        title_justify="left",
-    )
-    for arm in report["arms"]:
-        table.add_row(arm["name"], *(_cell(arm["metrics"][name]) for name in _SHOWN))
-    s.console.print(table)
-    for row in report["differences"]:
-        if row["metric"] == "token_f1":
-            clear = "" if row["clear"] else "   not clear of zero"
-            low, high = 100 * row["low"], 100 * row["high"]
-            points = f"{100 * row['mean']:+.1f} F1 points ({low:+.1f} to {high:+.1f})"
-            s.say(f"  {row['a']} − {row['b']}: {points}{clear}")
-    s.say(report["verdict"])
-
-
-def _cell(value: dict[str, Any]) -> str:
-    if not value["n"]:
-        return "–"
-    return f"{100 * value['mean']:.1f} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"

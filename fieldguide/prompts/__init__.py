@@ -6,6 +6,7 @@ Knows nothing of models; what it renders is turned into tokens by a Generator.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def answer_prompt(question: str, context: Context | None) -> Prompt:
     passages = "\n\n".join(passage_text(n, p.chunk) for n, p in enumerate(context.passages, 1))
     user = fill("answer_with_passages", passages=passages, question=question)
     return (Message("system", load("answer_system")), Message("user", user))
+
+
+def with_examples(prompt: Prompt, examples: Sequence[Message]) -> Prompt:
+    """The prompt with worked examples, as earlier turns of the conversation, between instruction and question."""
+    return (prompt[0], *examples, *prompt[1:])
 
 
 def answer_prompt_hash() -> str:

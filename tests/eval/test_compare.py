@@ -4,18 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from eval.compare import Arm, arms, compare
+from eval.arms import Arm, arms
+from eval.compare import compare
 from eval.questions import TestQuestion, questions_hash
 from eval.report import render
 from fieldguide import __version__
 from fieldguide.errors import IntegrityError
 from fieldguide.models.base import Generation
+from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.models.scripted import ScriptedGenerator
-from fieldguide.prompts import answer_prompt
+from fieldguide.prompts import answer_prompt, answer_prompt_hash
 from fieldguide.settings import load_settings
 from fieldguide.types import Silent
 
-SETTINGS = load_settings(None, {"compare": {"samples": 200}})
+SETTINGS = load_settings(None, {"compare": {"samples": 200, "two_paths": ()}})
 QUESTIONS = [
     TestQuestion("wing", "How long is the heron wing?", ("12 feet",), "heron", (1,), ""),
     TestQuestion("crew", "How large was the heron crew?", ("4 people",), "heron", (7,), ""),  # not where it stands
@@ -56,7 +58,7 @@ def run(catalog, retriever):
     def put(generator, adapter, questions=QUESTIONS, settings=SETTINGS, progress=None):
         return compare(
             questions, source="by hand", catalog=catalog, retriever=retriever, generator=generator, adapter=adapter,
-            settings=settings, embedder_id="hashing", progress=progress or Silent(),
+            settings=settings, embedder=HashingEmbedder(), progress=progress or Silent(),
         )  # fmt: skip
 
     return put
@@ -72,6 +74,9 @@ def lasting(report):
     for item in kept["items"]:
         for answer in item["answers"].values():
             answer["trace"].pop("seconds")
+            answer["scores"].pop("seconds")
+    for arm in kept["arms"]:
+        arm["metrics"].pop("seconds")
     return kept
 
 
@@ -157,23 +162,23 @@ def test_every_arm_is_asked_the_same_and_with_retrieval_over_the_very_same_passa
         assert item["answers"]["base+RAG"]["passages"] == item["answers"]["tuned+RAG"]["passages"] == passages
 
 
-def test_the_report_names_questions_groups_models_and_integrity(run, generator, adapter):
+def test_the_report_names_questions_groups_models_and_integrity(run, generator, adapter, retriever):
     report = run(generator, adapter)
     assert report["questions"] == {
         "n": 4, "source": "by hand", "hash": questions_hash(QUESTIONS),
         "by_split": {"documents tuned on": 2, "documents held out (test)": 1, "documents not in the splits": 1},
     }  # fmt: skip
     groups = {group["name"]: group for group in report["groups"]}
+    of_documents = {name: groups.pop(name)["n"] for name in list(groups) if name.startswith("document: ")}
+    assert of_documents == {"document: heron.pdf": 2, "document: stork.pdf": 1}
     assert {name: group["n"] for name, group in groups.items()} == report["questions"]["by_split"]
     tuned_on = {arm: row["mean"] for arm, row in groups["documents tuned on"]["arms"].items()}
     assert tuned_on == pytest.approx({"base": 0, "base+RAG": 5 / 6, "tuned": 7 / 12, "tuned+RAG": 1})
     assert report["integrity"] == {
-        "base_hash_start": generator.base_hash(),
-        "base_hash_end": generator.base_hash(),
-        "adapter": adapter,
-        "ok": True,
-    }
-    assert report["models"] == {"generator": generator.id, "embedder": "hashing"}
+        "base_hash_start": generator.base_hash(), "base_hash_end": generator.base_hash(), "adapter": adapter,
+        "ok": True, "prompt": answer_prompt_hash(), "index": retriever.index_id,
+    }  # fmt: skip
+    assert report["models"] == {"generator": generator.id, "embedder": HashingEmbedder().id}
     assert report["version"] == __version__
     assert report["settings"] == SETTINGS.model_dump(mode="json")
     item = report["items"][3]
@@ -246,7 +251,7 @@ def test_an_adapter_that_was_off_or_another_in_a_tuned_arm_fails_the_comparison(
 def test_base_weights_that_changed_fail_the_comparison_and_none_of_its_answers_is_used_again(run, generator, adapter):
     generator.on_batch = lambda n: setattr(generator, "base", "changed")
     start = generator.base_hash()
-    with pytest.raises(IntegrityError, match=f"base model's weights changed during the comparison .{start[:12]} to "):
+    with pytest.raises(IntegrityError, match=f"base model's weights changed on the way .{start[:12]} to "):
         run(generator, adapter)
     generator.on_batch, generator.base = None, "scripted base"
     asked = len(generator.calls)
@@ -333,7 +338,7 @@ def test_answers_are_kept_for_the_same_question_weights_settings_and_passages_on
     run(generator, adapter, list(reversed(QUESTIONS)))
     run(generator, adapter, [replace(q, answers=("other",), id=f"{q.id}2") for q in QUESTIONS])
     assert len(generator.calls) == asked
-    shorter = load_settings(None, {"compare": {"samples": 200}, "answer": {"max_new_tokens": 2}})
+    shorter = load_settings(None, {"compare": {"samples": 200, "two_paths": ()}, "answer": {"max_new_tokens": 2}})
     assert SETTINGS.answer.max_new_tokens > 4
     assert run(generator, adapter, settings=shorter)["items"][1]["answers"]["base+RAG"]["text"] == "4 people"
     assert len(generator.calls) == 2 * asked

@@ -24,7 +24,7 @@ def test_every_field_is_read_and_pages_are_merged(question_file):
     assert read_questions(path, DOCUMENTS) == [
         TestQuestion("full", "full?", ("12 feet", "twelve feet"), "heron", (5, 3), "table"),
         TestQuestion("bare", "bare?", ("12 feet",), None, (), ""),
-        TestQuestion("more", "more?", ("12 feet",), "ibis", (7,), ""),
+        TestQuestion("more", "more?", ("12 feet",), "ibis", (7,), "", level="2"),
     ]
 
 
@@ -109,7 +109,9 @@ def test_pairs_become_questions_with_the_pages_of_their_evidence():
         Evidence("heron", (Span(2, 50, 55), Span(1, 0, 2)), "b"),
     )
     pair = QAPair("p1", "How long?", "12 feet", "heron", "c", evidence, "fact", "rules", "test")
-    assert from_pairs([pair]) == [TestQuestion("p1", "How long?", ("12 feet",), "heron", (2, 3, 1), "fact")]
+    assert from_pairs([pair]) == [
+        TestQuestion("p1", "How long?", ("12 feet",), "heron", (2, 3, 1), "fact", level="explicit fact")
+    ]
 
 
 def test_no_pairs_are_not_ready():
