@@ -81,7 +81,7 @@ judge_app = typer.Typer(help="Models that judge answers.", no_args_is_help=True)
 
 @judge_app.command()
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="JSON lines that people labelled: see docs/judge.md.")],
+    labels: Annotated[Path, typer.Argument(help="JSON lines that people labelled: see docs/evaluation.md.")],
     workspace: Root = HERE,
     model: Annotated[str, typer.Option(help="By name or folder; else compare.judge, else the generator.")] = "",
     as_json: Json = False,

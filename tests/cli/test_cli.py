@@ -61,7 +61,8 @@ def test_the_whole_job_from_init_to_report(cli, fresh, monkeypatch):
     assert run("tune").json["trained"] is False
 
     compared = run("compare")
-    assert [arm["name"] for arm in compared.json["arms"]] == (ARMS if tuned["active"] else ARMS[:2])
+    names = [arm["name"] for arm in compared.json["arms"]]
+    assert names == [*(ARMS if tuned["active"] else ARMS[:2]), "two paths by support", "two paths by qim"]
     assert compared.json["questions"]["n"] == 3
     assert compared.json["integrity"]["base_hash_start"] == compared.json["integrity"]["base_hash_end"]
     assert compared.json["integrity"]["base_hash_start"] == manifest["base_hash"]

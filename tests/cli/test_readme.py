@@ -53,7 +53,7 @@ def test_a_command_parses(command):
     if len(arguments) == 1 and command in MENTIONED:
         return  # named, not shown
     with verb.make_context(arguments[0], arguments[1:]) as context:
-        assert context.params
+        assert context.params or hasattr(verb, "commands")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -118,7 +118,7 @@ def test_every_command_runs(cli, configure, model, reports, tmp_path, monkeypatc
             arguments += ["-w", str(root)]
         done = cli(*arguments)
         if verb != "doctor":  # whose finding is about this machine
-            assert done.code == 0, (found[2], done.err)
+            assert done.code in ((0, 1) if "--gate" in arguments else (0,)), (found[2], done.err)
         if verb == "adapters":  # a random model may fail the gate; what follows wants an adapter
             [made, *_] = [path.name for path in (root / ".fieldguide" / "adapters").iterdir() if path.is_dir()]
             assert cli("adapters", "use", made, "-w", str(root)).code == 0
