@@ -15,8 +15,9 @@ further questions about the same ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ FEWEST_UNITS = 6
 """With fewer values (or clusters), all on the same side of zero, even a sign test cannot reach 5%: 2 · 0.5⁵ = 6%."""
 
 _BATCH_VALUES = 2_000_000  # numbers drawn at a time, to bound memory
+_KEPT_VALUES = 5_000_000  # 40 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +173,21 @@ def _plain(values: Floats, seed: int, samples: int) -> Floats:
 
 def _clustered(values: Floats, codes: NDArray[np.intp], seed: int, samples: int) -> Floats:
     """Means over all values of the clusters drawn."""
-    sums, counts = np.bincount(codes, weights=values), np.bincount(codes)
+    sums, counts = np.bincount(codes, weights=values), np.bincount(codes).astype(np.float64)
     units = len(counts)
+    parts = [_draws(units, seed, samples)] if samples * units <= _KEPT_VALUES else _fresh_draws(units, seed, samples)
+    return np.concatenate([(drawn @ sums) / (drawn @ counts) for drawn in parts])
+
+
+@lru_cache(maxsize=2)
+def _draws(units: int, seed: int, samples: int) -> Floats:
+    """How often each sample holds each cluster, (samples, units). A report asks for the same ones many times."""
+    return np.concatenate(list(_fresh_draws(units, seed, samples)))
+
+
+def _fresh_draws(units: int, seed: int, samples: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
-    means: list[Floats] = []
     batch = max(1, _BATCH_VALUES // units)
     for start in range(0, samples, batch):
-        drawn = rng.multinomial(units, np.full(units, 1 / units), size=min(batch, samples - start))
-        means.append((drawn @ sums) / (drawn @ counts))
-    return np.concatenate(means)
+        size = min(batch, samples - start)
+        yield rng.multinomial(units, np.full(units, 1 / units), size=size).astype(np.float64)

@@ -36,6 +36,14 @@ def test_mcnemar_takes_outcomes_only() -> None:
         mcnemar([0.5], [1.0])
 
 
+def test_wilcoxon_is_near_scipys_permutations_where_there_are_ties() -> None:
+    from scipy import stats
+
+    gaps = [0.5, 0.5, -0.25, 1.0, 0.25, -0.5, 1.0, 0.75, 0.25, 0.5, -1.0, 0.25, 0.75, 0.5, 0.25, -0.25, 1.0, 0.5]
+    exact = stats.wilcoxon(gaps, method=stats.PermutationMethod(n_resamples=20_000, rng=0)).pvalue
+    assert wilcoxon(gaps, [0.0] * len(gaps)).p == pytest.approx(exact, abs=0.01)
+
+
 def test_wilcoxon_of_eight_gains_in_a_row() -> None:
     found = wilcoxon([0.1 * n for n in range(1, 9)], [0.0] * 8)
     assert (found.n, found.p) == (8, pytest.approx(2 / 2**8))
