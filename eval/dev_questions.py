@@ -43,18 +43,28 @@ class DevQuestion:
 def dev_questions(catalog: Catalog, file: Path | None, limit: int, seed: int) -> list[DevQuestion]:
     """At most ``limit`` questions, drawn by the seed: of the file, or of the dev pairs, then in turn from every
     document and kind. None if there are no dev pairs. Raises FieldguideError for a faulty file."""
-    chunks: dict[str, list[Chunk]] = {}
-    for chunk in catalog.iter_chunks():
-        chunks.setdefault(chunk.document, []).append(chunk)
     if file is not None:
         documents = {document.id: document for document in catalog.documents()}
-        found = draw(read_questions(file, documents), limit, seed)
-        return [DevQuestion(q, on_pages(q, chunks.get(q.document or "", ()))) for q in found]
+        return with_gold(draw(read_questions(file, documents), limit, seed), catalog)
+    chunks = _chunks(catalog)
     pairs = choose([pair for pair in catalog.pairs("dev") if pair.answerable], limit, seed)
     out = []
     for pair, asked in zip(pairs, from_pairs(pairs) if pairs else (), strict=True):
         holding = [chunk for chunk in chunks.get(pair.document, ()) if holds_evidence(chunk, pair)]
         out.append(DevQuestion(asked, tuple(sorted(holding, key=lambda chunk: chunk.id != pair.chunk))))
+    return out
+
+
+def with_gold(questions: Sequence[TestQuestion], catalog: Catalog) -> list[DevQuestion]:
+    """The questions with their gold chunks, by their pages (``on_pages``)."""
+    chunks = _chunks(catalog)
+    return [DevQuestion(q, on_pages(q, chunks.get(q.document or "", ()))) for q in questions]
+
+
+def _chunks(catalog: Catalog) -> dict[str, list[Chunk]]:
+    out: dict[str, list[Chunk]] = {}
+    for chunk in catalog.iter_chunks():
+        out.setdefault(chunk.document, []).append(chunk)
     return out
 
 

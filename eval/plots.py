@@ -17,6 +17,33 @@ _NAMES = {
 }  # fmt: skip
 
 
+def plot_places(report: Mapping[str, Any], path: Path) -> Path:
+    """``eval.robustness``: token F1 by the right passage's place, a curve a model (before and after tuning)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours, markers = ("#6b6b6b", "#00735c", "#a65f00"), ("o", "D", "s")
+    models = dict.fromkeys(row["model"] for row in report["places"])
+    for model, colour, marker in zip(models, colours, markers, strict=False):
+        rows = [row for row in report["places"] if row["model"] == model and row["n"]]
+        _points(axes, [row["place"] for row in rows], rows, colour, marker)
+        axes.plot([], [], color=colour, marker=marker, label=model)
+    axes.set_xticks(range(1, report["k"] + 1))
+    axes.set_xlabel(f"place of the right passage among {report['k']}", fontsize=9)
+    axes.set_ylabel("Token F1, points of 100 (mean and 95% interval)", fontsize=9)
+    axes.set_ylim(0, 105)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+    axes.spines[["right", "top"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    out = BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    write_atomically(path, out.getvalue())
+    return path
+
+
 def plot_context(report: Mapping[str, Any], path: Path) -> Path:
     """Three panels of ``eval.context_choice``'s result: quality by k and order, by negatives, by the gold's place."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

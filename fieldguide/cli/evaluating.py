@@ -155,6 +155,61 @@ def _likelihoods(s: Session) -> Any:
     return of
 
 
+def robustness(s: Session, questions_file: Path | None, limit: int, k: int) -> dict[str, Any]:
+    """Ask base and tuned model under every condition; write table and plot."""
+    from eval.answering import Answering
+    from eval.dev_questions import with_gold
+    from eval.plots import plot_places
+    from eval.questions import draw
+    from eval.robustness import robustness as run
+    from fieldguide.files import write_json
+
+    source, found, _ = _questions(s, questions_file)
+    questions = with_gold(draw(found, limit, s.settings.compare.seed), s.catalog)
+    adapter = load_adapter(s, base=False, needed=True)
+    names = {"base": None} | ({"tuned": adapter} if adapter is not None else {})
+    conditions = 6 + k
+    s.announce(
+        f"{len(questions)} questions, {conditions} conditions, {len(names)} models",
+        {"answers under conditions": (len(questions) * conditions * len(names), 1.0)}, 5,
+    )  # fmt: skip
+    retriever = s.retriever()
+    documents = {document.id: document for document in s.catalog.documents()}
+    base_hash = s.generator.base_hash()
+    models = {
+        name: Answering(s.catalog, s.generator, which, s.answering, documents, retriever.index_id, base_hash, name=name)
+        for name, which in names.items()
+    }
+    report = run(questions, retriever=retriever, models=models, compare=s.settings.compare, k=k, progress=s.progress)
+    s.progress.finish()
+    report |= {"source": source, "adapter": adapter, "model": s.generator.id}
+    folder = s.workspace.new_run("robustness")
+    write_json(folder / "robustness.json", report)
+    plot = plot_places(report, folder / "places.png")
+    _show_robustness(s, report)
+    s.say(f"Written: {folder / 'robustness.json'}, {plot}")
+    return report | {"plot": str(plot)}
+
+
+def _show_robustness(s: Session, report: Mapping[str, Any]) -> None:
+    from eval.labels import interval_words, mean_words, signed
+
+    table = Table(
+        "model", "condition", "token F1", "against as served", "right or wrong as before", title_justify="left",
+        title=f"{report['questions']} questions, mean and 95% interval (points of 100)",
+    )  # fmt: skip
+    for row in [*report["conditions"], *report["places"]]:
+        gap = row["difference"]
+        told = f"{signed(gap['mean'])} ({interval_words(gap)})" if gap else "–"
+        same = f"{100 * row['same']:.0f}%" if row["same"] is not None else "–"
+        table.add_row(row["model"], row["condition"], _words("", row), told, same)
+    s.console.print(table)
+    for row in report["counterfactual"]:
+        if row["n"]:
+            shares = ", ".join(f"{mean_words(row[kind])}% {kind}" for kind in ("follows", "remembers", "other"))
+            s.say(f"Answer changed in the passage, {row['model']}, {row['n']} questions: {shares}")
+
+
 # -- judges
 
 

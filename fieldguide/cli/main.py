@@ -347,6 +347,7 @@ def auto(
 
 app.command()(reports.compare)
 app.command("eval")(reports.evaluate)
+app.command()(reports.robustness)
 app.add_typer(reports.report_app, name="report")
 app.add_typer(reports.judge_app, name="judge")
 

@@ -1,4 +1,4 @@
-"""The commands that measure answers: compare, eval, report and judge. Their work is in ``evaluating``."""
+"""The commands that measure answers: compare, eval, robustness, report and judge. Their work is in ``evaluating``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,24 @@ def evaluate(
         s.emit(result)
     if not passed:
         raise typer.Exit(1)
+
+
+def robustness(
+    workspace: Root = HERE,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
+    ] = None,
+    max_questions: Annotated[int, typer.Option(min=1, help="At most so many questions, drawn by seed.")] = 60,
+    k: Annotated[int, typer.Option("-k", min=1, max=20, help="Passages: the right one among hard negatives.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """How much answers of base and tuned model depend on wording, order, place of the right passage, and memory."""
+    from fieldguide.cli import evaluating
+    from fieldguide.cli.session import session
+
+    with session("robustness", workspace, as_json=as_json) as s:
+        s.emit(evaluating.robustness(s, questions, max_questions, k))
 
 
 report_app = typer.Typer(help="Finished reports of compare and eval.", no_args_is_help=True)

@@ -19,7 +19,7 @@ REPORTS = [NTSB / f"{name}.pdf" for name in NAMES]
 HEAVY = ("torch", "transformers", "sqlalchemy", "pydantic", "numpy", "sentence_transformers", "faiss", "peft", "trl")
 VERBS = (
     "init", "ingest", "index", "facets", "qa", "tune", "ask", "search", "tune-context", "auto", "compare", "eval",
-    "status", "doctor", "demo",
+    "robustness", "status", "doctor", "demo",
 )  # fmt: skip
 ARMS = ["base", "base+RAG", "tuned", "tuned+RAG"]
 

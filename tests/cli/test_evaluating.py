@@ -121,3 +121,15 @@ def test_likelihood_needs_weights_in_memory(cli, shelf, says, asked, configure, 
     assert [arm["name"] for arm in done.json["arms"]] == ["base", "base+RAG", "two paths by likelihood"]
     says(RIGHT)
     assert "cannot be tuned here" in cli("compare", "-w", shelf, "--questions", asked, "--json").json["error"]
+
+
+def test_robustness_asks_under_every_condition(cli, shelf, says, asked):
+    says(RIGHT)
+    done = cli("robustness", "-w", shelf, "--questions", asked, "-k", "2", "--json")
+    assert done.code == 0, done.err
+    assert [row["condition"] for row in done.json["conditions"]] == [
+        "as served", "reworded: polite", "reworded: hurried", "reworded: mistyped", "passages shuffled",
+    ]  # fmt: skip
+    assert [(row["place"], row["mean"]) for row in done.json["places"]] == [(1, 1.0), (2, 1.0)]
+    assert Path(done.json["plot"]).stat().st_size > 1000
+    assert "No adapter is in use, so only the base model is compared" in done.err
