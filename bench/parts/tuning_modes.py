@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.parts.arms import Scores, answer, closed_prompts, load, rag_prompts, summary, without_gold
+from bench.parts.arms import Scores, answer, closed_prompts, difference, load, rag_prompts, summary, without_gold
 from bench.parts.squad import Item, SquadShelf, store_human_pairs
 from fieldguide.prompts.indicator import marked
 from fieldguide.settings import Tuning
@@ -226,5 +226,9 @@ def options(bench: Bench) -> dict[str, Any]:
             "false_refusals": round(sum(scores[name].refused) / len(items), 3), "minutes": round(minutes, 2),
             "general_loss": round(general.get("loss", {}).get("mean", math.nan), 3), "notes": m["notes"],
         }  # fmt: skip
+        against = "start none" if changes.get("start") == "none" and name != "start none" else "none"
+        if against in scores and name != against:
+            rows[name]["against"] = against
+            rows[name]["difference"] = difference([scores[name]], [scores[against]], [clusters])
         print(json.dumps({name: rows[name]}), file=sys.stderr, flush=True)
     return {"options": rows, "intervals": _figures(scores, clusters)}
