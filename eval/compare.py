@@ -31,7 +31,7 @@ from eval.summary import (
     interaction_of,
     retrieval_rows,
 )
-from eval.two_paths import by_influence, by_likelihood, by_support, picked
+from eval.two_paths import by_influence, by_likelihood, by_refusal, by_support, picked
 from eval.verdict import verdict
 from fieldguide import __version__
 from fieldguide.catalog import Catalog
@@ -179,6 +179,8 @@ def _two_paths(
     for judge in settings.compare.two_paths:
         if judge == "support":
             picks = by_support(asked, closed, rag, contexts, documents, settings.answer.support)
+        elif judge == "refusal":
+            picks = by_refusal(closed, rag)
         elif judge == "qim":
             picks = by_influence(asked, closed, rag, embedder)
         elif likelihoods is not None:

@@ -38,6 +38,12 @@ def by_support(
     ]
 
 
+def by_refusal(closed: Answers, rag: Answers) -> Picks:
+    """The answer over passages, unless it says that they do not hold one and the model has one of its own (EREN: answer
+    from the notes, and only where they are of no use from memory; Chen et al. 2024, arXiv 2403.17431)."""
+    return [bool(r["text"]) or not c["text"] for c, r in zip(closed, rag, strict=True)]
+
+
 def by_influence(questions: Sequence[str], closed: Answers, rag: Answers, embedder: Embedder) -> Picks:
     """The answer that question and passages have more influence on: the mean QIM from the question and from the passage
     nearest to the answer. An empty answer has none."""

@@ -367,7 +367,7 @@ class Compare(_Section):
     """The four arms."""
 
     variants: tuple[Variant, ...] = Field((), description="further arms, each with a name and what it does otherwise")
-    two_paths: tuple[Literal["support", "qim", "likelihood"], ...] = Field(
+    two_paths: tuple[Literal["support", "qim", "refusal", "likelihood"], ...] = Field(
         ("support", "qim"), description="judges that pick from the answers with and without passages: one arm each"
     )
     judge: str = Field("", description="a generator, by name or folder, that judges all answers; empty = none does")

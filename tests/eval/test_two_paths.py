@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from eval.two_paths import by_influence, by_likelihood, by_support, picked
+from eval.two_paths import by_influence, by_likelihood, by_refusal, by_support, picked
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.types import Chunk, Context, Document, ScoredChunk, Span
 
@@ -55,6 +55,11 @@ def test_by_likelihood_takes_what_the_model_is_surer_of() -> None:
 
     closed, rag = [answer("a"), answer("a"), answer("a")], [answer("b"), answer("b"), answer("")]
     assert by_likelihood([ASKED] * 3, closed, rag, [CONTEXT] * 3, sure) == [True, False, False]
+
+
+def test_by_refusal_takes_memory_only_where_the_passages_gave_nothing() -> None:
+    closed, rag = [answer("a"), answer("a"), answer("")], [answer("b"), answer(""), answer("")]
+    assert by_refusal(closed, rag) == [True, False, True]
 
 
 def test_an_answer_that_was_picked_cost_what_both_did() -> None:
