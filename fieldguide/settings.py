@@ -379,6 +379,15 @@ class Compare(_Section):
     samples: int = Field(10_000, ge=100, description="bootstrap samples")
     seed: int = Field(0, ge=0, description="decides the draw and the bootstrap")
 
+    @field_validator("variants")
+    @classmethod
+    def _names_of_variants(cls, value: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        names = [variant.name for variant in value]
+        taken = {"base", "base+RAG", "tuned", "tuned+RAG", *(n for n in names if names.count(n) > 1)} & set(names)
+        if taken or any(name.startswith("two paths") for name in names):
+            raise ValueError(f"each variant needs a name of its own, other than the arms that there are: {names}")
+        return value
+
 
 class Settings(BaseSettings):
     """Everything that ``fieldguide.toml`` may say."""

@@ -129,3 +129,10 @@ def test_an_environment_value_that_is_no_json_is_a_sentence(monkeypatch):
     monkeypatch.setenv("FIELDGUIDE_QUESTIONS__SOURCES", "rules")
     with pytest.raises(SettingsError, match=r"questions.*lists are written as JSON"):
         load_settings(None)
+
+
+@pytest.mark.parametrize("names", [["tuned"], ["a", "a"], ["two paths of mine"]])
+def test_variants_of_a_comparison_have_names_of_their_own(names):
+    with pytest.raises(SettingsError, match="each variant needs a name of its own"):
+        load_settings(None, {"compare": {"variants": [{"name": name} for name in names]}})
+    assert load_settings(None, {"compare": {"variants": [{"name": "k 2", "k": 2}]}}).compare.variants[0].k == 2

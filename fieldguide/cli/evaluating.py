@@ -14,7 +14,7 @@ from rich.table import Table
 from fieldguide.cli.pairs import test_pairs
 from fieldguide.cli.session import Session
 from fieldguide.cli.verbs import adapter_notes, load_adapter
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, ModelError, SettingsError
 from fieldguide.types import content_hash
 
 if TYPE_CHECKING:
@@ -144,7 +144,13 @@ def _likelihoods(s: Session) -> Any:
     from fieldguide.prompts import answer_prompt
     from tuning.distillation import answer_likelihoods
 
-    model = s.trainable
+    try:
+        model = s.trainable
+    except ModelError:
+        raise SettingsError(
+            'compare.two_paths names "likelihood", which a model behind an API does not tell; take it out, or name '
+            "local weights as models.generator."
+        ) from None
 
     def of(
         adapter: str | None, questions: Sequence[str], contexts: Sequence[Context | None], answers: Sequence[str]

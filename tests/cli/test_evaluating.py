@@ -120,7 +120,10 @@ def test_likelihood_needs_weights_in_memory(cli, shelf, says, asked, configure, 
     assert done.code == 0, done.err
     assert [arm["name"] for arm in done.json["arms"]] == ["base", "base+RAG", "two paths by likelihood"]
     says(RIGHT)
-    assert "cannot be tuned here" in cli("compare", "-w", shelf, "--questions", asked, "--json").json["error"]
+    assert (
+        'compare.two_paths names "likelihood"'
+        in cli("compare", "-w", shelf, "--questions", asked, "--json").json["error"]
+    )
 
 
 def test_robustness_asks_under_every_condition(cli, shelf, says, asked):
