@@ -12,9 +12,10 @@ from typing import Any
 
 from eval.answering import Answering
 from eval.questions import TestQuestion
-from fieldguide.models.base import Message
-from fieldguide.prompts import answer_prompt
-from fieldguide.settings import Variant
+from fieldguide.models.base import Generator, Message, Prompt
+from fieldguide.prompts import answer_prompt, with_examples
+from fieldguide.prompts.indicator import marked
+from fieldguide.settings import Answer, Variant
 from fieldguide.types import Context, QAPair
 from retrieval.retriever import HybridRetriever
 
@@ -52,30 +53,64 @@ def served(adapter: str | None) -> Arm:
     return arms(adapter)[-1]
 
 
-def contexts_of(arm: Arm, questions: Sequence[TestQuestion], retriever: HybridRetriever) -> list[Context | None]:
-    """The passages of each question as this arm shows them, None for an arm without retrieval."""
-    if not arm.retrieval:
-        return [None] * len(questions)
-    settings = retriever.settings
-    wanted = settings.model_copy(update={"k": arm.k or settings.k, "order": arm.order or settings.order})
-    chosen = retriever if wanted == settings else retriever.using(wanted)
-    return list(chosen.contexts([question.question for question in questions]))
+class Contexts:
+    """The passages of each question, retrieved once for each number and order of passages."""
+
+    def __init__(self, questions: Sequence[TestQuestion], retriever: HybridRetriever) -> None:
+        self._asked, self._retriever = [question.question for question in questions], retriever
+        self._found: dict[tuple[int, str], list[Context]] = {}
+
+    def of(self, arm: Arm) -> list[Context | None]:
+        """As this arm shows them, None for an arm without retrieval."""
+        if not arm.retrieval:
+            return [None] * len(self._asked)
+        settings = self._retriever.settings
+        wanted = settings.model_copy(update={"k": arm.k or settings.k, "order": arm.order or settings.order})
+        key = (wanted.k, wanted.order)
+        if key not in self._found:
+            chosen = self._retriever if wanted == settings else self._retriever.using(wanted)
+            self._found[key] = chosen.contexts(self._asked)
+        return list(self._found[key])
 
 
-def examples_of(arm: Arm, pairs: Sequence[QAPair], retriever: HybridRetriever) -> list[Message]:
-    """The arm's worked examples from these pairs, as turns: prompts as it is asked, with the pairs' answers.
+def examples_of(
+    arm: Arm, pairs: Sequence[QAPair], retriever: HybridRetriever, questions: Sequence[TestQuestion],
+    contexts: Sequence[Context | None], generator: Generator, settings: Answer,
+) -> tuple[list[Message], str]:  # fmt: skip
+    """The arm's worked examples from these pairs, as turns: prompts as it is asked, with the pairs' answers; and a
+    sentence where there are fewer than it wants.
 
-    The first pairs by id, each about another document while there are enough.
+    The first pairs by id, each about another document while there are enough; as many as fit the model's window before
+    the longest of the questions.
     """
-    turns: list[Message] = []
+    if not arm.examples:
+        return [], ""
     seen: set[str] = set()
-    by_id = sorted((pair for pair in pairs if pair.answerable), key=lambda pair: pair.id)
-    fresh = [pair for pair in by_id if pair.document not in seen and not seen.add(pair.document)]  # type: ignore[func-returns-value]
-    chosen = [*fresh, *(pair for pair in by_id if pair not in fresh)][: arm.examples]
-    shown = contexts_of(arm, [_asked(pair) for pair in chosen], retriever) if chosen else []
-    for pair, context in zip(chosen, shown, strict=True):
-        turns += [answer_prompt(pair.question, context)[-1], Message("assistant", pair.answer)]
-    return turns
+    fresh: list[QAPair] = []
+    more: list[QAPair] = []
+    for pair in sorted((pair for pair in pairs if pair.answerable), key=lambda pair: pair.id):
+        (more if pair.document in seen else fresh).append(pair)
+        seen.add(pair.document)
+    chosen = [*fresh, *more][: arm.examples]
+    asked = [TestQuestion(p.id, p.question, (p.answer,), p.document, (), p.kind) for p in chosen]
+    turns: list[Message] = []
+    for pair, context in zip(chosen, Contexts(asked, retriever).of(arm) if asked else [], strict=True):
+        turns += [prompt_of(pair.question, context, settings)[-1], Message("assistant", pair.answer)]
+    prompts = [prompt_of(q.question, context, settings) for q, context in zip(questions, contexts, strict=True)]
+    room = generator.context_tokens - settings.max_new_tokens
+    longest = max(prompts, key=generator.count_tokens)
+    while turns and generator.count_tokens(with_examples(longest, turns)) > room:
+        turns = turns[:-2]
+    given = len(turns) // 2
+    why = "more do not fit the model's window" if given < len(chosen) else "there are no more trained pairs"
+    short = f"The arm {arm.name} has {given} of the {arm.examples} worked examples that it should have: {why}."
+    return turns, short if given < arm.examples else ""
+
+
+def prompt_of(question: str, context: Context | None, settings: Answer) -> Prompt:
+    """As ``assistant.answer`` asks it."""
+    prompt = answer_prompt(question, context)
+    return marked(prompt) if settings.indicator and context is not None else prompt
 
 
 def answers_of(
@@ -87,7 +122,3 @@ def answers_of(
     mine = replace(answering, adapter=arm.adapter, examples=tuple(examples), name=f"The arm {arm.name}")
     asked = [(question.question, context) for question, context in zip(questions, contexts, strict=True)]
     return mine.answers(asked, done), round(time.perf_counter() - began, 2)
-
-
-def _asked(pair: QAPair) -> TestQuestion:
-    return TestQuestion(pair.id, pair.question, (pair.answer,), pair.document, (), pair.kind)

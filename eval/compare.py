@@ -16,7 +16,7 @@ from typing import Any
 
 from assistant.answer import file_name
 from eval.answering import Answering
-from eval.arms import Arm, answers_of, arms, contexts_of, examples_of
+from eval.arms import Arm, Contexts, answers_of, arms, examples_of
 from eval.failures import cause, is_right, table
 from eval.judged import JudgeOfAnswers
 from eval.questions import TestQuestion, questions_hash
@@ -76,14 +76,19 @@ def compare(
         catalog, generator, None, settings.answer, documents, retriever.index_id, generator.base_hash()
     )
     started = time.perf_counter()
-    ranked = retriever.retrieve([q.question for q in questions], max(CUTOFFS[-1], retriever.k))
+    contexts = Contexts(questions, retriever)
+    shown = {arm.name: contexts.of(arm) for arm in run}
+    whole = retriever.using(retriever.settings.model_copy(update={"neighbours": 0}))  # chunks as the catalogue has them
+    ranked = whole.retrieve([q.question for q in questions], CUTOFFS[-1])
     timings: dict[str, float] = {"retrieval": round(time.perf_counter() - started, 2)}
     progress.start("answering", len(questions) * len(run))
     answers: Answers = {}
-    shown: dict[str, list[Context | None]] = {}
+    notes: list[str] = []
     for arm in run:
-        shown[arm.name] = contexts_of(arm, questions, retriever)
-        examples = examples_of(arm, catalog.pairs("train"), retriever) if arm.examples else []
+        examples, note = examples_of(
+            arm, catalog.pairs("train"), retriever, questions, shown[arm.name], generator, settings.answer
+        )
+        notes += [note] if note else []
         answers[arm.name], timings[arm.name] = answers_of(
             arm, questions, shown[arm.name], answering, examples, partial(_advance, progress, arm.name)
         )  # fmt: skip
@@ -91,7 +96,8 @@ def compare(
     answering.check(hash_end)
     if chosen is None:
         answers |= _two_paths(questions, answers, shown, adapter, documents, settings, embedder, likelihoods)
-    scored = {name: _scores(questions, rows, embedder) for name, rows in answers.items()}
+    reading = {arm.name for arm in run if arm.retrieval} | (answers.keys() - shown.keys())
+    scored = {name: _scores(questions, rows, embedder, name in reading) for name, rows in answers.items()}
     judged = judge.judge_all(questions, answers, progress) if judge is not None else None
     if judged is not None:
         for name, marks in judged.marks.items():
@@ -118,6 +124,7 @@ def compare(
         "version": __version__,
         "verdict": sentence,
         "verdict_kind": kind,
+        "notes": notes,
         "questions": {
             "n": len(questions), "source": source, "hash": questions_hash(questions),
             "by_split": dict(Counter(group_of)),
@@ -191,9 +198,11 @@ def _two_paths(
     return out
 
 
-def _scores(questions: Sequence[TestQuestion], answers: Sequence[Mapping[str, Any]], embedder: Embedder) -> list[Score]:
+def _scores(
+    questions: Sequence[TestQuestion], answers: Sequence[Mapping[str, Any]], embedder: Embedder, reading: bool
+) -> list[Score]:
     near = similarities(questions, answers, embedder)
-    return [score(q, a, value) for q, a, value in zip(questions, answers, near, strict=True)]
+    return [score(q, a, value, reading=reading) for q, a, value in zip(questions, answers, near, strict=True)]
 
 
 def _retrieval(

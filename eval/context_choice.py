@@ -148,7 +148,7 @@ def _probes(
         other.append(draw.sample(rest, min(most - 1, len(rest))))
 
     def contexts(k: int, negatives: Sequence[Sequence[Chunk]], place: int) -> tuple[Context | None, ...]:
-        return tuple(_with_gold(plain, q, given, k, place) for q, given in zip(questions, negatives, strict=True))
+        return tuple(with_gold_at(plain, q, given, k, place) for q, given in zip(questions, negatives, strict=True))
 
     positions = [("first", 0), ("middle", most // 2), ("last", most - 1)] if most > 2 else []
     return (
@@ -161,7 +161,7 @@ def _probes(
     )
 
 
-def _with_gold(
+def with_gold_at(
     retriever: Switchable, question: DevQuestion, negatives: Sequence[Chunk], k: int, place: int
 ) -> Context | None:
     """The gold passage at ``place`` among k - 1 negatives; None without gold, enough negatives, or room for all."""

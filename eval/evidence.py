@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -41,11 +42,12 @@ def difference_row(
     found, sure = paired_intervals(
         values_a, values_b, (0.95, LEVEL_OF_A_LOOK), seed=seed, samples=samples, clusters=clusters
     )
+    d = standardised(values_a, values_b)
     test = mcnemar(values_a, values_b) if metric == "exact_match" else wilcoxon(values_a, values_b)
     return {
         "a": a, "b": b, "metric": metric, "mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
         "units": found.units, "sure_low": sure.low, "sure_high": sure.high,
         "clear": found.units >= FEWEST_UNITS and (sure.low > 0 or sure.high < 0),
-        "test": test.name, "p": test.p, "d": standardised(values_a, values_b),
+        "test": test.name, "p": test.p, "d": d if math.isfinite(d) else None,
         "dominance": dominance(values_a, values_b),
     }  # fmt: skip

@@ -24,6 +24,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "The answer stands on the gold page, and the reference does not.",
         "Check these references first: the figures cannot be better than they are.",
     ),
+    "answered though nothing is there": (
+        "The documents hold no answer, and one was given.",
+        "Raise tuning.gold_missing_share, so that refusing is learned.",
+    ),
     "not retrieved": (
         "No passage that was shown holds the answer.",
         "Try `fieldguide auto`, `fieldguide tune --retriever`, a larger retrieval.k or other chunks.",
@@ -62,6 +66,8 @@ def cause(
     is not known; ``answer`` is as of ``assistant.answer.as_json``. Whether a passage holds the answer is decided by the
     reference's words; where the reference is not in the page's words, by the page.
     """
+    if "" in references:
+        return "answered though nothing is there"
     if gold_text is not None and not gold_text.strip():
         return "page not read"
     in_words = gold_text is None or _holds(references, gold_text)

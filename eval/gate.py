@@ -65,7 +65,7 @@ def check(report: Mapping[str, Any], arm: str, thresholds: Sequence[Threshold]) 
         name = threshold.measure
         if name == FLIPS:
             since = report.get("since")
-            flips = [r["negative"] for r in since["arms"] if r["name"] == arm] if since else []
+            flips = [r["negative"] for r in since["arms"] if r["arm"] == arm] if since else []
             ok = bool(flips) and threshold.holds(len(flips[0]))
             said = f"{len(flips[0])}" if flips else "there is no earlier report on these questions"
         else:

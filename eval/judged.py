@@ -5,6 +5,7 @@ What could not be parsed is None and counted, never averaged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,30 +31,40 @@ class Judged:
 class JudgeOfAnswers:
     """A judge with its name and its ``calibration`` (``eval.calibration``, as JSON; None: not calibrated here).
 
+    That has "pairs" and "grades", each None where people gave no such labels.
+
     ``aspects`` of ``eval.judge.ASPECTS`` are rated beside correctness against the reference.
     """
 
     judge: Judge
     name: str
     calibration: Mapping[str, Any] | None
-    aspects: Sequence[str] = field(default=())
-
-    def judge_measures(self) -> list[str]:
-        """Names of the measures that are added."""
-        return ["judged_correct", *(f"judged_{aspect}" for aspect in self.aspects)]
+    aspects: Sequence[str] = ()
+    unparsed: Counter[str] = field(default_factory=Counter)
+    """Replies that said nothing, by what was asked for."""
 
     def judge_arm(
         self, questions: Sequence[TestQuestion], answers: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, float | None]]:
         """Correctness (1, 0.5, 0) and the aspects (1 to 5 as 0 to 1) of each answer."""
         asked, texts = [q.question for q in questions], [a["text"] for a in answers]
-        grades = self.judge.grade(asked, [q.answers[0] for q in questions], texts)
+        grades = self.judge.grade(asked, [" / ".join(q.answers) for q in questions], texts)
         marks: list[dict[str, float | None]] = [{"judged_correct": None if g is None else CORRECT[g]} for g in grades]
+        for mark, text, question in zip(marks, texts, questions, strict=True):
+            if not text.strip() and "" in question.answers:
+                mark["judged_correct"] = 1.0  # rightly nothing
         passages = ["\n\n".join(p["text"] for p in a["passages"]) for a in answers]
         for aspect in self.aspects:
-            given = passages if aspect == "groundedness" else ()
-            for mark, rating in zip(marks, self.judge.rate(aspect, asked, texts, given), strict=True):
-                mark[f"judged_{aspect}"] = None if rating is None else (rating - 1) / 4
+            grounded = aspect == "groundedness"
+            rated = [n for n, text in enumerate(texts) if text.strip() and (passages[n] or not grounded)]
+            given = [passages[n] for n in rated] if grounded else ()
+            ratings = self.judge.rate(aspect, [asked[n] for n in rated], [texts[n] for n in rated], given)
+            for mark in marks:
+                mark[f"judged_{aspect}"] = None
+            for n, rating in zip(rated, ratings, strict=True):
+                marks[n][f"judged_{aspect}"] = None if rating is None else (rating - 1) / 4
+                self.unparsed[aspect] += rating is None
+        self.unparsed["correct"] += sum(grade is None for grade in grades)
         return marks
 
     def judge_all(
@@ -68,11 +79,8 @@ class JudgeOfAnswers:
                 part = slice(start, start + _BATCH)
                 marks[arm] += self.judge_arm(questions[part], given[part])
                 progress.advance(len(questions[part]), note=arm)
-        unparsed = {
-            measure: sum(mark[measure] is None for of in marks.values() for mark in of)
-            for measure in self.judge_measures()
-        }
         asked = sum(len(of) for of in marks.values())
+        unparsed = {f"judged_{what}": self.unparsed[what] for what in ("correct", *self.aspects)}
         return Judged(marks, {
             "name": self.name, "asked": asked, "unparsed": unparsed, "calibration": self.calibration,
         })  # fmt: skip

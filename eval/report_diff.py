@@ -22,10 +22,10 @@ def diff(
 ) -> dict[str, Any]:
     """The arms of both reports, on the questions of both (same id, question and reference).
 
-    ``arms``: for each {name, difference (token F1, after − before, as of ``eval.evidence``), measures (of each, the
-    same), negative, positive (ids that were right and are wrong now, and the other way round)}. Two reports with one
-    arm each are compared whatever their arms are called. Also what ``changed``: settings and hashes. Raises
-    FieldguideError where no question or no arm is in both.
+    ``arms``: for each {name, arm (the later report's name), difference (token F1, after − before, as of
+    ``eval.evidence``), measures (of each, the same), negative, positive (ids that were right and are wrong now, and the
+    other way round)}. Two reports with one arm each are compared whatever their arms are called. Also what ``changed``:
+    settings and hashes. Raises FieldguideError where no question or no arm is in both.
     """
     shared = _shared(before, after)
     if not shared:
@@ -50,7 +50,7 @@ def diff(
         was, now = ([is_right(answer["scores"]) for answer in answers] for answers in (old, new))
         ids = [one["id"] for one, _ in shared]
         rows.append({
-            "name": b if a == b else f"{a} → {b}", "difference": measures["token_f1"], "measures": measures,
+            "name": b if a == b else f"{a} → {b}", "arm": b, "difference": measures["token_f1"], "measures": measures,
             "negative": [i for i, w, n in zip(ids, was, now, strict=True) if w and not n],
             "positive": [i for i, w, n in zip(ids, was, now, strict=True) if n and not w],
         })  # fmt: skip

@@ -59,7 +59,10 @@ def page_metrics(
             / max(1, len(set(wanted)))
             for row, document, wanted in zip(ranked, documents, pages, strict=True)
         ])  # fmt: skip
-    hits = [[p for p in row if p.chunk.id in relevant] for row, relevant in zip(ranked, on_pages, strict=True)]
+    hits = [
+        [p for p in row[: CUTOFFS[-1]] if p.chunk.id in relevant]
+        for row, relevant in zip(ranked, on_pages, strict=True)
+    ]
     out["page_hit"] = np.array([float(bool(row)) for row in hits])
     out["span_hit"] = np.array([
         float(any(align.find_exact(answer, p.chunk.text) for p in row for answer in references))

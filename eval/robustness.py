@@ -16,10 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from eval.answering import Answering, Asked
+from eval.context_choice import with_gold_at
 from eval.dev_questions import DevQuestion, Switchable
 from fieldguide import align
 from fieldguide.metrics import containment, normalise_answer, token_f1
-from fieldguide.settings import Compare
+from fieldguide.settings import Compare, Retrieval
 from fieldguide.stats import Floats, mean_interval, paired_difference
 from fieldguide.types import Chunk, Context, Progress, ScoredChunk, content_hash
 
@@ -48,8 +49,11 @@ def rewordings() -> Mapping[str, Callable[[str], str]]:
     }
 
 
-def conditions(questions: Sequence[DevQuestion], retriever: Switchable, k: int, seed: int) -> list[Condition]:
+def conditions(
+    questions: Sequence[DevQuestion], retriever: Switchable, retrieval: Retrieval, k: int, seed: int
+) -> list[Condition]:
     """All ways to ask. ``k`` is the number of passages around the right one; with 1 there is only one place."""
+    plain = retriever.using(retrieval.model_copy(update={"k": k, "order": "rank", "neighbours": 0}))
     texts = [question.asked.question for question in questions]
     truth = tuple(question.asked.answers for question in questions)
     served = retriever.contexts(texts)
@@ -59,12 +63,14 @@ def conditions(questions: Sequence[DevQuestion], retriever: Switchable, k: int, 
         out.append(Condition(f"reworded: {name}", tuple(zip(worded, retriever.contexts(worded), strict=True)), truth))
     shuffled = [_shuffled(context, content_hash(str(seed), q)) for context, q in zip(served, texts, strict=True)]
     out.append(Condition("passages shuffled", tuple(zip(texts, shuffled, strict=True)), truth))
-    found = retriever.retrieve(texts, k + _SPARE)
+    found = plain.retrieve(texts, k + _SPARE)
     hard = [_negatives(q, ranked, k - 1) for q, ranked in zip(questions, found, strict=True)]
     for place in range(k):
-        asked = [_around(q, given, place, k) for q, given in zip(questions, hard, strict=True)]
+        asked = [_around(plain, q, given, place, k) for q, given in zip(questions, hard, strict=True)]
         out.append(Condition(f"{PLACE}{place + 1}", tuple(asked), truth))
-    changed = [_changed(q, given, n, questions, k) for n, (q, given) in enumerate(zip(questions, hard, strict=True))]
+    changed = [
+        _changed(plain, q, given, n, questions, k) for n, (q, given) in enumerate(zip(questions, hard, strict=True))
+    ]
     out.append(Condition(
         COUNTERFACTUAL, tuple(one[0] if one else None for one in changed),
         tuple((one[1],) if one else ("",) for one in changed),
@@ -76,6 +82,7 @@ def robustness(
     questions: Sequence[DevQuestion],
     *,
     retriever: Switchable,
+    retrieval: Retrieval,
     models: Mapping[str, Answering],
     compare: Compare,
     k: int,
@@ -88,7 +95,7 @@ def robustness(
     ``counterfactual``: for each model the shares of answers that follow the changed passage, that repeat the old answer
     though it stands nowhere, and others. Raises IntegrityError if weights or adapter moved.
     """
-    made = conditions(questions, retriever, k, compare.seed)
+    made = conditions(questions, retriever, retrieval, k, compare.seed)
     total = sum(one is not None for condition in made for one in condition.asked) * len(models)
     progress.start("answers under conditions", total)
     clusters = [question.cluster for question in questions]
@@ -190,17 +197,21 @@ def _negatives(question: DevQuestion, ranked: Sequence[ScoredChunk], wanted: int
     return free[:wanted]
 
 
-def _around(question: DevQuestion, negatives: Sequence[Chunk], place: int, k: int) -> Asked | None:
-    """The gold passage at ``place`` (from 0) among k - 1 negatives; None without gold or enough negatives."""
-    if not question.gold or len(negatives) < k - 1:
-        return None
-    shown = [*negatives[: k - 1]]
-    shown.insert(place, question.gold[0])
-    return question.asked.question, _context(shown)
+def _around(
+    retriever: Switchable, question: DevQuestion, negatives: Sequence[Chunk], place: int, k: int
+) -> Asked | None:
+    """The gold passage at ``place`` (from 0) among k - 1 negatives; None without gold, enough negatives, or room."""
+    context = with_gold_at(retriever, question, negatives, k, place)
+    return None if context is None else (question.asked.question, context)
 
 
 def _changed(
-    question: DevQuestion, negatives: Sequence[Chunk], n: int, questions: Sequence[DevQuestion], k: int
+    retriever: Switchable,
+    question: DevQuestion,
+    negatives: Sequence[Chunk],
+    n: int,
+    questions: Sequence[DevQuestion],
+    k: int,
 ) -> tuple[Asked, str] | None:
     """The question over its gold passage with another answer in it, first among the negatives, and that answer.
 
@@ -209,14 +220,19 @@ def _changed(
     if not question.gold:
         return None
     chunk = question.gold[0]
-    answer = next((a for a in question.asked.answers if normalise_answer(a) and a in chunk.text), None)
+    answer = next((a for a in question.asked.answers if normalise_answer(a) and align.find_exact(a, chunk.text)), None)
     other = None if answer is None else _other(answer, n, questions, chunk.text)
     if answer is None or other is None:
         return None
-    told = replace(chunk, text=chunk.text.replace(answer, other))
+    text = chunk.text
+    for match in sorted(align.find_exact(answer, text), key=lambda match: -match.start):  # whole words only
+        text = text[: match.start] + other + text[match.end :]
+    told = replace(chunk, text=text)
     if any(containment(told.text, a) for a in question.asked.answers):
         return None  # it stands there in another form too
-    return (question.asked.question, _context([told, *negatives[: k - 1]])), other
+    shown = [told, *negatives[: k - 1]]
+    context = retriever.context([ScoredChunk(each, 0.0, rank) for rank, each in enumerate(shown, 1)])
+    return ((question.asked.question, context), other) if len(context.passages) == len(shown) else None
 
 
 def _other(answer: str, n: int, questions: Sequence[DevQuestion], text: str) -> str | None:
@@ -230,7 +246,3 @@ def _other(answer: str, n: int, questions: Sequence[DevQuestion], text: str) -> 
             if near and not token_f1(candidate, answer) and not containment(text, candidate):
                 return candidate
     return None
-
-
-def _context(chunks: Sequence[Chunk]) -> Context:
-    return Context(tuple(ScoredChunk(chunk, 0.0, rank) for rank, chunk in enumerate(chunks, 1)), "rank")

@@ -24,18 +24,18 @@ MEASURES = (*ANSWERS, *CITATIONS, *COSTS)
 Score = dict[str, float | None]
 
 
-def score(question: TestQuestion, answer: Mapping[str, Any], similarity: float | None) -> Score:
+def score(question: TestQuestion, answer: Mapping[str, Any], similarity: float | None, *, reading: bool) -> Score:
     """Each measure of one answer, None where it does not apply.
 
     *numeric*: all numbers of a reference are stated, units converted; for references with numbers.
     *citation_precision*: share of citations that lead to a page where the reference's evidence stands.
-    *citation_recall*: share of those pages that are cited; both where the pages are known, and passages were shown.
-    *faithfulness*: share of the answer's statements that a shown passage supports.
+    *citation_recall*: share of those pages that are cited; both where the pages are known.
+    *faithfulness*: share of the answer's statements that a shown passage supports. ``reading``: the arm answers over
+    passages, so what it leaves uncited or unsupported counts, also where it was shown none.
     """
     text, citations, trace = answer["text"], answer["citations"], answer["trace"]
     gold = is_gold(question, answer)
     known = bool(question.document is not None and question.pages)
-    shown = bool(answer["passages"])
     supported = len({citation["statement"] for citation in citations})
     statements = supported + len(answer["unsupported"])
     pages = {c["page"] for c, is_right in zip(citations, gold, strict=True) if is_right}
@@ -48,8 +48,8 @@ def score(question: TestQuestion, answer: Mapping[str, Any], similarity: float |
         "similarity": similarity,
         "answered": float(not answer["abstained"]),
         "citation_precision": sum(gold) / len(gold) if gold and known else None,
-        "citation_recall": len(pages) / len(question.pages) if known and shown else None,
-        "faithfulness": supported / statements if shown and statements else None,
+        "citation_recall": len(pages) / len(question.pages) if known and reading else None,
+        "faithfulness": supported / statements if reading and statements else None,
         "seconds": float(sum(trace["seconds"].values())),
         "prompt_tokens": float(trace["prompt_tokens"]),
         "completion_tokens": float(trace["completion_tokens"]),
@@ -65,13 +65,14 @@ def is_gold(question: TestQuestion, answer: Mapping[str, Any]) -> list[bool]:
 def similarities(
     questions: Sequence[TestQuestion], answers: Sequence[Mapping[str, Any]], embedder: Embedder
 ) -> list[float]:
-    """Cosine of each answer's vector and its reference's, of several references the best; an empty answer has 0.
+    """Cosine of each answer's vector and its reference's, of several references the best; an empty answer has 0, or 1
+    where nothing is what is to be said.
 
     Sentence similarity by an embedder: what a measure of words misses ("12 ft" and "twelve feet").
     """
     said = [n for n, answer in enumerate(answers) if answer["text"].strip()]
     references = [(n, reference) for n in said for reference in questions[n].answers]
-    out = [0.0] * len(answers)
+    out = [float(not a["text"].strip() and "" in q.answers) for q, a in zip(questions, answers, strict=True)]
     if not said:
         return out
     texts = list(dict.fromkeys([*(answers[n]["text"] for n in said), *(reference for _, reference in references)]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from fieldguide.cli.pairs import test_pairs
 from fieldguide.cli.session import Session
@@ -35,8 +37,10 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     adapter = load_adapter(s, base=False, needed=True)
     settings = s.settings.compare
     report, folder = _run(s, questions_file, "compare", arms(adapter, settings.variants), adapter, None)
+    result = _written(s, report, folder)
     show_comparison(s, report)
-    return _written(s, report, folder)
+    s.say(f"Report: {result['report']} (beside it report.json, report.csv, report.md)")
+    return result
 
 
 def evaluate(
@@ -52,16 +56,19 @@ def evaluate(
     report, folder = _run(s, questions_file, "eval", [arm], adapter, [arm])
     value = next(row for row in report["arms"] if row["name"] == arm.name)["metrics"]["token_f1"]
     report |= {"title": "How good are the answers?", "verdict_kind": "measured"}
+    served_as = "Without an adapter" if base else "Served as it is now,"
     report["verdict"] = (
-        f"Served as it is now, the model answers {report['questions']['n']} questions with {_words('token_f1', value)} "
-        "points of token F1. Two such reports on the same questions are compared by `fieldguide report diff`."
+        f"{served_as} the model answers {report['questions']['n']} questions with {_words('token_f1', value)} points "
+        "of token F1. Two such reports on the same questions are compared by `fieldguide report diff`."
     )
     found = check(report, arm.name, thresholds)
     report["gates"] = [{"threshold": str(one.threshold), "measured": one.measured, "ok": one.ok} for one in found]
+    result = _written(s, report, folder)
     show_arms(s, report)
     for one in found:
         s.say(f"{'holds' if one.ok else 'FAILS'}: {one.threshold} (measured {one.measured})")
-    return _written(s, report, folder), all(one.ok for one in found)
+    s.say(f"Report: {result['report']} (beside it report.json, report.csv, report.md)")
+    return result, all(one.ok for one in found)
 
 
 def _run(
@@ -78,11 +85,12 @@ def _run(
     report = compare_arms(
         questions, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
         settings=s.settings.model_copy(update={"answer": s.answering}), embedder=s.embedder, progress=s.progress,
-        chosen=chosen, likelihoods=_likelihoods(s), judge=_judge_of_answers(s),
+        chosen=chosen, likelihoods=_likelihoods(s, adapter) if chosen is None else None, judge=_judge_of_answers(s),
     )  # fmt: skip
     s.progress.finish()
-    report["notes"] = adapter_notes(s, retriever.recipe)
-    report["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    report["notes"] += adapter_notes(s, retriever.recipe)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    report["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
     report["since"] = _since(s, report, verb)
     return report, s.workspace.new_run(verb)
 
@@ -111,7 +119,6 @@ def _written(s: Session, report: dict[str, Any], folder: Path) -> dict[str, Any]
     write_atomically(folder / "report.csv", to_csv(report))
     write_atomically(folder / "report.md", to_markdown(report))
     page = render(report, folder)
-    s.say(f"Report: {page} (beside it report.json, report.csv, report.md)")
     told = (
         "verdict", "verdict_kind", "questions", "arms", "retrieval", "differences", "interaction", "groups", "since",
         "gates", "judge", "integrity", "timings",
@@ -137,11 +144,11 @@ def _since(s: Session, report: Mapping[str, Any], verb: str) -> dict[str, Any] |
     return None
 
 
-def _likelihoods(s: Session) -> Any:
+def _likelihoods(s: Session, adapter: str | None) -> Any:
     """What tells likelihoods, where a setting wants it and the weights are in memory; else None."""
     if "likelihood" not in s.settings.compare.two_paths:
         return None
-    from fieldguide.prompts import answer_prompt
+    from eval.arms import prompt_of
     from tuning.distillation import answer_likelihoods
 
     try:
@@ -151,11 +158,15 @@ def _likelihoods(s: Session) -> Any:
             'compare.two_paths names "likelihood", which a model behind an API does not tell; take it out, or name '
             "local weights as models.generator."
         ) from None
+    if adapter is not None and adapter not in model.loaded:
+        raise SettingsError(
+            'compare.two_paths names "likelihood", which an adapter in a process of its own does not tell; take it out.'
+        )
 
     def of(
         adapter: str | None, questions: Sequence[str], contexts: Sequence[Context | None], answers: Sequence[str]
     ) -> list[float]:
-        prompts = [answer_prompt(q, c) for q, c in zip(questions, contexts, strict=True)]
+        prompts = [prompt_of(q, c, s.answering) for q, c in zip(questions, contexts, strict=True)]
         return answer_likelihoods(model, prompts, answers, adapter=adapter)
 
     return of
@@ -186,7 +197,10 @@ def robustness(s: Session, questions_file: Path | None, limit: int, k: int) -> d
         name: Answering(s.catalog, s.generator, which, s.answering, documents, retriever.index_id, base_hash, name=name)
         for name, which in names.items()
     }
-    report = run(questions, retriever=retriever, models=models, compare=s.settings.compare, k=k, progress=s.progress)
+    report = run(
+        questions, retriever=retriever, retrieval=s.settings.retrieval, models=models, compare=s.settings.compare, k=k,
+        progress=s.progress,
+    )  # fmt: skip
     s.progress.finish()
     report |= {"source": source, "adapter": adapter, "model": s.generator.id}
     folder = s.workspace.new_run("robustness")
@@ -208,7 +222,7 @@ def _show_robustness(s: Session, report: Mapping[str, Any]) -> None:
         gap = row["difference"]
         told = f"{signed(gap['mean'])} ({interval_words(gap)})" if gap else "–"
         same = f"{100 * row['same']:.0f}%" if row["same"] is not None else "–"
-        table.add_row(row["model"], row["condition"], _words("", row), told, same)
+        table.add_row(Text(row["model"]), row["condition"], _words("", row), told, same)
     s.console.print(table)
     for row in report["counterfactual"]:
         if row["n"]:
@@ -228,8 +242,9 @@ def _judge_of_answers(s: Session) -> JudgeOfAnswers | None:
         return None
     judge, generator = _judge(s, name)
     try:
-        calibration = json.loads(_calibration_file(s, generator).read_text("utf-8"))["grades"]
-    except (OSError, ValueError, KeyError):
+        kept = json.loads(_calibration_file(s, generator).read_text("utf-8"))
+        calibration = {kind: kept[kind] for kind in ("pairs", "grades")}
+    except (OSError, ValueError, KeyError, TypeError):
         calibration = None
     return JudgeOfAnswers(judge, name, calibration, s.settings.compare.aspects)
 
@@ -276,7 +291,8 @@ def calibrate(s: Session, labels: Path, model: str) -> dict[str, Any]:
             s.say(_calibration_words(kind, out[kind]))
     file = _calibration_file(s, generator)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, out)
+    earlier = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    write_json(file, out | {kind: out[kind] or earlier.get(kind) for kind in ("pairs", "grades")})
     s.say(f"Kept for reports that {name} judges: {file}")
     return out
 
@@ -346,7 +362,7 @@ def show_arms(s: Session, report: dict[str, Any]) -> None:
         title=f"{report['questions']['n']} questions, mean and 95% interval (points of 100)",
     )  # fmt: skip
     for arm in report["arms"]:
-        table.add_row(arm["name"], *(_words(name, arm["metrics"].get(name)) for name in _SHOWN))
+        table.add_row(Text(arm["name"]), *(_words(name, arm["metrics"].get(name)) for name in _SHOWN))
     s.console.print(table)
 
 

@@ -105,10 +105,15 @@ def test_a_judge_is_calibrated_and_the_report_prints_that(cli, shelf, says, aske
     assert "agrees with people in 75.0" in done.err
     compared = cli("compare", "-w", shelf, "--questions", asked, "--json")
     assert compared.code == 0, compared.err
-    assert compared.json["judge"]["calibration"]["kappa"] == 0
+    assert compared.json["judge"]["calibration"]["grades"]["kappa"] == 0
     assert compared.json["arms"][1]["metrics"]["judged_correct"]["mean"] == 1.0
     page = Path(compared.json["report"]).read_text("utf-8")
-    assert "this judge agrees in 75.0%" in page
+    assert "Against people’s grades this judge agrees in 75.0%" in page
+    assert "order flips 0.0%" in page  # of the pair, whose reply could not be parsed
+    labels.write_text(json.dumps(rows[-1]))
+    assert cli("judge", "calibrate", labels, "-w", shelf).code == 0
+    kept = json.loads(next((shelf / ".fieldguide" / "judges").iterdir()).read_text("utf-8"))
+    assert kept["grades"]["n"] == 4  # not lost by labels of the other kind
     labels.write_text("{}")
     assert cli("judge", "calibrate", labels, "-w", shelf).code == 2
 

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from eval.arms import Arm, arms, contexts_of, examples_of, served
+from eval.arms import Arm, Contexts, arms, examples_of, served
 from eval.compare import compare
 from eval.questions import TestQuestion
 from eval.report import render
 from fieldguide.models.hashing import HashingEmbedder
 from fieldguide.models.scripted import ScriptedGenerator
 from fieldguide.prompts import answer_prompt
-from fieldguide.settings import Variant, load_settings
+from fieldguide.settings import Answer, Variant, load_settings
 from fieldguide.types import QAPair, Silent
 
 QUESTIONS = [
@@ -30,22 +30,44 @@ def test_variants_stand_behind_the_four_and_need_an_adapter_if_tuned() -> None:
 
 
 def test_an_arm_has_its_own_number_of_passages(retriever: Any) -> None:
-    one, none, two = (contexts_of(arm, QUESTIONS, retriever) for arm in (
+    contexts = Contexts(QUESTIONS, retriever)
+    one, none, two = (contexts.of(arm) for arm in (
         Arm("served", True, None), Arm("closed", False, None), Arm("more", True, None, 2, "reverse")))  # fmt: skip
     assert none == [None, None]
     assert [len(c.passages) for c in one if c is not None] == [1, 1]
     assert [[p.rank for p in c.passages] for c in two if c is not None] == [[2, 1], [2, 1]]
 
 
+def examples(arm: Arm, pairs: Any, retriever: Any, generator: Any = None, settings: Answer | None = None) -> Any:
+    contexts = Contexts(QUESTIONS, retriever).of(arm)
+    generator = generator or ScriptedGenerator(["x"])
+    return examples_of(arm, pairs, retriever, QUESTIONS, contexts, generator, settings or Answer())
+
+
 def test_examples_are_turns_about_different_documents(retriever: Any) -> None:
-    turns = examples_of(Arm("shots", True, None, examples=2), PAIRS, retriever)
+    turns, note = examples(Arm("shots", True, None, examples=2), PAIRS, retriever)
+    assert note == ""
     assert [turn.role for turn in turns] == ["user", "assistant"] * 2
     assert [turn.content for turn in turns[1::2]] == ["answer 0", "answer 2"]  # of heron and ibis
     assert turns[0].content.endswith("What of heron?")
     assert turns[0].content.startswith("[1] ")
-    closed = examples_of(Arm("shots", False, None, examples=3), PAIRS, retriever)
+    closed, note = examples(Arm("shots", False, None, examples=4), PAIRS, retriever)
     assert closed[0] == answer_prompt("What of heron?", None)[-1]
     assert len(closed) == 6
+    assert note == "The arm shots has 3 of the 4 worked examples that it should have: there are no more trained pairs."
+
+
+def test_only_as_many_examples_as_fit_the_window(retriever: Any) -> None:
+    arm = Arm("shots", True, None, examples=3)
+    small = ScriptedGenerator(["x"])
+    longest = max(small.count_tokens(answer_prompt(q.question, c)) for q, c in zip(
+        QUESTIONS, Contexts(QUESTIONS, retriever).of(arm), strict=True))  # fmt: skip
+    small = ScriptedGenerator(["x"], context_tokens=longest + 25 + Answer().max_new_tokens)
+    turns, note = examples(arm, PAIRS, retriever, small)
+    assert len(turns) == 2
+    assert note.endswith("has 1 of the 3 worked examples that it should have: more do not fit the model's window.")
+    marked, _ = examples(arm, PAIRS, retriever, settings=Answer(indicator=True))
+    assert [turn.content.endswith("[answer from the passages]") for turn in marked[::2]] == [True] * 3
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def test_every_arm_is_graded_and_what_cannot_be_parsed_is_counted() -> None:
         text = prompt[-1].content
         if "Rate the answer" in text:
             assert ("a passage" in text) == ("groundedness" in text)
+            assert "Answer:\n\n" not in text
             return "5" if "groundedness" in text else "2"
         return next((said for said in ("correct", "partly", "wrong") if f"say {said}" in text), "I cannot tell")
 
@@ -34,10 +35,20 @@ def test_every_arm_is_graded_and_what_cannot_be_parsed_is_counted() -> None:
     assert [mark["judged_correct"] for mark in found.marks["tuned"]] == [0.0] * 4  # empty: wrong without asking
     assert {mark["judged_groundedness"] for mark in found.marks["base"]} == {1.0}
     assert {mark["judged_relevance"] for mark in found.marks["base"]} == {0.25}
+    assert {mark["judged_relevance"] for mark in found.marks["tuned"]} == {None}  # nothing was said
     assert found.told == {
         "name": "a judge", "asked": 8, "calibration": None,
         "unparsed": {"judged_correct": 1, "judged_groundedness": 0, "judged_relevance": 0},
     }  # fmt: skip
+
+
+def test_groundedness_needs_passages_and_nothing_may_be_right() -> None:
+    judge = JudgeOfAnswers(Judge(ScriptedGenerator(["4"])), "a judge", None, ("groundedness",))
+    given = [{"text": "something", "passages": []}, {"text": "", "passages": [{"text": "a passage"}]}]
+    unanswerable = TestQuestion("u", "Question?", ("",), None, (), "")
+    first, second = judge.judge_arm([QUESTIONS[0], unanswerable], given)
+    assert first["judged_groundedness"] is None
+    assert second == {"judged_correct": 1.0, "judged_groundedness": None}
 
 
 def test_labels_of_both_kinds_are_read(tmp_path: Path) -> None:

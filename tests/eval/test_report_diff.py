@@ -97,7 +97,7 @@ def test_thresholds_are_read_and_held_against_the_arm() -> None:
     assert found[0].measured == "50.0 (40.0 to 60.0)"
     assert found[3].measured == "nothing that it applies to"
     assert found[4].measured == "there is no earlier report on these questions"
-    measured["since"] = {"arms": [{"name": "base+RAG", "negative": [], "positive": ["q"]}]}
+    measured["since"] = {"arms": [{"name": "base → base+RAG", "arm": "base+RAG", "negative": [], "positive": ["q"]}]}
     assert check(measured, "base+RAG", given_)[4].ok
     measured["since"]["arms"][0]["negative"] = ["q1", "q2"]
     assert (check(measured, "base+RAG", given_)[4].ok, check(measured, "base+RAG", given_)[4].measured) == (False, "2")

@@ -8,7 +8,7 @@ from eval.plots import plot_places
 from eval.questions import TestQuestion
 from eval.robustness import COUNTERFACTUAL, SERVED, conditions, rewordings, robustness
 from fieldguide.models.scripted import ScriptedGenerator
-from fieldguide.settings import Answer, Compare
+from fieldguide.settings import Answer, Compare, Retrieval
 from fieldguide.types import Chunk, Context, Document, ScoredChunk, Silent, Span
 
 NAMES = ("heron", "ibis", "stork", "egret", "crane", "avocet", "dunlin")
@@ -32,6 +32,7 @@ class Shelf:
     """Finds the passage whose bird the question names, then the others in their order."""
 
     index_id = "shelf"
+    room = 99
 
     def retrieve(self, queries: Any, k: int) -> list[list[ScoredChunk]]:
         return [
@@ -43,7 +44,14 @@ class Shelf:
         ]
 
     def contexts(self, queries: Any) -> list[Context]:
-        return [Context(tuple(found), "rank") for found in self.retrieve(queries, 3)]
+        return [self.context(found) for found in self.retrieve(queries, 3)]
+
+    def context(self, ranked: Any) -> Context:
+        return Context(tuple(ranked[: self.room]), "rank")
+
+    def using(self, settings: Any) -> Any:
+        assert (settings.order, settings.neighbours) == ("rank", 0)
+        return self
 
 
 class Kept(dict[str, Any]):
@@ -90,7 +98,13 @@ def run(tmp_path: Any) -> Any:
         }
         shelf: Any = Shelf()
         return robustness(
-            QUESTIONS, retriever=shelf, models=models, compare=Compare(samples=200), k=3, progress=Silent()
+            QUESTIONS,
+            retriever=shelf,
+            retrieval=Retrieval(neighbours=1),
+            models=models,
+            compare=Compare(samples=200),
+            k=3,
+            progress=Silent(),
         )
 
     return put
@@ -119,7 +133,7 @@ def test_who_follows_the_passage_and_who_remembers(run: Any) -> None:
 
 def test_conditions_change_what_they_say_and_nothing_else() -> None:
     shelf: Any = Shelf()
-    made = {condition.name: condition for condition in conditions(QUESTIONS, shelf, 3, 0)}
+    made = {condition.name: condition for condition in conditions(QUESTIONS, shelf, Retrieval(), 3, 0)}
     assert list(made)[:5] == [
         SERVED, "reworded: polite", "reworded: hurried", "reworded: mistyped", "passages shuffled",
     ]  # fmt: skip
@@ -152,12 +166,33 @@ def test_rewordings() -> None:
 def test_without_gold_there_are_no_places_and_nothing_is_changed(tmp_path: Any) -> None:
     shelf: Any = Shelf()
     bare = [DevQuestion(question.asked, ()) for question in QUESTIONS[:2]]
-    made = conditions(bare, shelf, 2, 0)
+    made = conditions(bare, shelf, Retrieval(), 2, 0)
     assert [c.asked for c in made if c.name.startswith("right") or c.name == COUNTERFACTUAL] == [(None, None)] * 3
     generator = ScriptedGenerator(reads(False))
     kept: Any = Kept()
     answering = Answering(kept, generator, None, Answer(), {}, "shelf", generator.base_hash())
-    found = robustness(bare, retriever=shelf, models={"base": answering}, compare=Compare(samples=100), k=2,
-                       progress=Silent())  # fmt: skip
+    found = robustness(
+        bare, retriever=shelf, retrieval=Retrieval(), models={"base": answering}, compare=Compare(samples=100), k=2,
+        progress=Silent(),
+    )  # fmt: skip
     assert [row["n"] for row in found["places"]] == [0, 0]
     assert found["counterfactual"] == [{"model": "base", "n": 0, "follows": None, "remembers": None, "other": None}]
+
+
+def test_only_whole_words_are_changed_and_a_window_that_is_too_small_leaves_conditions_out() -> None:
+    text = "Training flights ended in rain. In 1944 there were 4 of 440."
+    held = Chunk("w", "weather", (Span(1, 0, len(text)),), text, (), "")
+    asked = [
+        DevQuestion(TestQuestion("r", "How did it end?", ("rain",), "weather", (1,), ""), (held,)),
+        DevQuestion(TestQuestion("n", "How many?", ("4",), "weather", (1,), ""), (held,)),
+        DevQuestion(TestQuestion("f", "What else?", ("fog",), "weather", (1,), ""), ()),
+    ]
+    shelf: Any = Shelf()
+    [*_, changed] = conditions(asked, shelf, Retrieval(), 2, 0)
+    first, second, third = (one and one[1].passages[0].chunk.text for one in changed.asked)  # type: ignore[union-attr]
+    assert first == "Training flights ended in fog. In 1944 there were 4 of 440."
+    assert second == "Training flights ended in rain. In 1944 there were 8 of 440."
+    assert third is None
+    shelf.room = 1
+    made = conditions(asked, shelf, Retrieval(), 2, 0)
+    assert [c.asked[0] for c in made if c.name.startswith("right") or c.name == COUNTERFACTUAL] == [None] * 3

@@ -23,8 +23,12 @@ def answer(text: str, *pages: int, unsupported: int = 0, passages: int = 2, docu
     }  # fmt: skip
 
 
+def measured(question: TestQuestion, given: dict[str, Any], similarity: float, reading: bool = True) -> Any:
+    return score(question, given, similarity, reading=reading)
+
+
 def test_measures_by_hand() -> None:
-    found = score(QUESTION, answer("It is 3.66 m long", 1, 2, unsupported=2), 0.25)
+    found = measured(QUESTION, answer("It is 3.66 m long", 1, 2, unsupported=2), 0.25)
     assert set(found) == set(MEASURES)
     assert found["numeric"] == 1.0  # 12 feet are 3.66 m within half a per cent
     assert (found["exact_match"], found["containment"], found["similarity"], found["answered"]) == (0, 0, 0.25, 1)
@@ -35,15 +39,19 @@ def test_measures_by_hand() -> None:
 
 
 def test_what_does_not_apply_is_none() -> None:
-    closed = score(QUESTION, answer("12 feet", passages=0), 1.0)
+    closed = measured(QUESTION, answer("12 feet", passages=0), 1.0, reading=False)
     assert [closed[m] for m in ("citation_precision", "citation_recall", "faithfulness")] == [None, None, None]
-    refused = score(QUESTION, answer(""), 0.0)
+    refused = measured(QUESTION, answer(""), 0.0)
     assert [refused[m] for m in ("answered", "citation_recall", "faithfulness")] == [0, 0, None]
     free = TestQuestion("f", "Where?", ("Port Royal",), None, (), "")
-    found = score(free, answer("Port Royal", 1), 1.0)
+    found = measured(free, answer("Port Royal", 1), 1.0)
     assert [found[m] for m in ("numeric", "citation_precision", "citation_recall")] == [None, None, None]
-    elsewhere = score(QUESTION, answer("12 feet", 1, document="ibis"), 1.0)
+    elsewhere = measured(QUESTION, answer("12 feet", 1, document="ibis"), 1.0)
     assert (elsewhere["citation_precision"], elsewhere["citation_recall"]) == (0, 0)
+    from_memory = measured(
+        QUESTION, answer("12 feet", passages=0, unsupported=1), 1.0
+    )  # picked by a judge of two paths
+    assert [from_memory[m] for m in ("citation_recall", "faithfulness")] == [0, 0]
 
 
 def test_similarity_is_the_cosine_to_the_best_reference() -> None:
@@ -54,6 +62,8 @@ def test_similarity_is_the_cosine_to_the_best_reference() -> None:
     assert found[:2] == [pytest.approx(1.0), 0.0]
     assert 0.3 < found[2] < 0.9
     assert similarities([QUESTION], [answer("")], HashingEmbedder()) == [0.0]
+    nothing = TestQuestion("n", "?", ("",), None, (), "")
+    assert similarities([nothing, nothing], [answer(""), answer("x")], HashingEmbedder()) == [1.0, 0.0]
 
 
 def chunk(document: str, page: int, text: str = "") -> Chunk:
