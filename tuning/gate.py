@@ -21,7 +21,7 @@ from fieldguide.stats import mean_interval
 from fieldguide.types import Progress
 from tuning.distillation import answer_likelihoods
 from tuning.examples import Example
-from tuning.general import General, GeneralQuestion, draw, forgetting, measure, read_suite
+from tuning.general import General, GeneralQuestion, forgetting, measure, suite_of
 from tuning.loop import ANSWER_TOKENS, LoopResult
 from tuning.methods import REWRITES
 from tuning.strength import choose_strength, sweep
@@ -49,12 +49,8 @@ class Weighed:
         cls, base: TransformersGenerator, dev: Sequence[Example], settings: Tuning, progress: Progress
     ) -> Weighed:
         """Ask the base model. Raises FieldguideError for a suite that cannot be read."""
-        suite: tuple[GeneralQuestion, ...] = ()
-        before = None
-        if settings.general_questions:
-            path = Path(settings.general).expanduser() if settings.general else None
-            suite = tuple(draw(read_suite(path), settings.general_questions, settings.seed))
-            before = measure(base, None, suite, _GENERAL_TOKENS, progress)
+        suite = tuple(suite_of(settings))
+        before = measure(base, None, suite, _GENERAL_TOKENS, progress) if suite else None
         sweeps = bool(suite and dev) and not settings.strength
         if not settings.minutes:
             return cls(suite, before, 0.0, sweeps)

@@ -18,6 +18,7 @@ from fieldguide.errors import FieldguideError
 from fieldguide.metrics import containment, exact_match, token_f1
 from fieldguide.models.base import Message, Prompt
 from fieldguide.models.transformers_generator import TransformersGenerator
+from fieldguide.settings import Tuning
 from fieldguide.stats import Interval, mean_interval
 from fieldguide.types import Progress, Silent, content_hash
 from tuning.distillation import answer_likelihoods
@@ -115,6 +116,12 @@ def draw(suite: Sequence[GeneralQuestion], n: int, seed: int) -> list[GeneralQue
     order = sorted((q for q in suite if q.answers), key=lambda q: content_hash(str(seed), q.id))
     chosen = {question.id for question in order[:n]}
     return [question for question in suite if question.id in chosen]
+
+
+def suite_of(settings: Tuning) -> list[GeneralQuestion]:
+    """The questions by which these settings measure forgetting: those drawn of their suite, if any are asked."""
+    path = Path(settings.general).expanduser() if settings.general else None
+    return draw(read_suite(path), settings.general_questions, settings.seed) if settings.general_questions else []
 
 
 def suite_hash(suite: Iterable[GeneralQuestion]) -> str:

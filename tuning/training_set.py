@@ -26,7 +26,7 @@ from retrieval.retriever import HybridRetriever
 from retrieval.rewrite import standalone
 from tuning.contexts import Shape, build_examples
 from tuning.examples import Example, choose, shares
-from tuning.general import read_suite
+from tuning.general import suite_of
 from tuning.tokenise import Sequences, tokenise
 from tuning.watch import Judge
 
@@ -199,11 +199,10 @@ def _options(
         from tuning.replay import replay_examples
 
         first = examples[-1].group + 1
-        suite = read_suite(Path(settings.general).expanduser() if settings.general else None)
         found = replay_examples(
             Path(settings.replay).expanduser(), settings.replay_share, len(examples), settings.seed, first,
             lambda e: len(base.render(e.prompt)) + len(base.completion_ids(e.completion)) <= base.context_tokens,
-            suite,
+            suite_of(settings),
         )  # fmt: skip
         passed_over = f"{found.too_long} too long, {found.measured} measured, {found.without_answer} without an answer"
         notes.append(

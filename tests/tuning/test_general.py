@@ -11,7 +11,18 @@ from fieldguide.models.tiny import write_tiny_adapter
 from fieldguide.models.transformers_generator import TransformersGenerator
 from fieldguide.stats import Interval
 from tuning.distillation import answer_likelihoods
-from tuning.general import LEAD, General, GeneralQuestion, change, draw, forgetting, measure, neutral_prompt, read_suite
+from tuning.general import (
+    LEAD,
+    General,
+    GeneralQuestion,
+    change,
+    draw,
+    forgetting,
+    measure,
+    neutral_prompt,
+    read_suite,
+    suite_of,
+)
 
 SUITE = [
     GeneralQuestion("a", "What jumps?", ("the fox", "fox"), "The fox jumps."),
@@ -204,3 +215,12 @@ def test_after_a_lead_the_answers_own_tokens_alone_are_counted(tiny):
     found = answer_likelihoods(tiny, [prompt], ["the fox"], lead=LEAD)
     assert found == pytest.approx([sum(own) / len(own)], abs=1e-4)
     assert found != pytest.approx(answer_likelihoods(tiny, [prompt], ["the fox"]), abs=1e-3)
+
+
+def test_only_the_questions_that_are_drawn_measure_and_so_only_they_are_kept_from_replay():
+    from fieldguide.settings import Tuning
+
+    assert suite_of(Tuning(general_questions=0)) == []
+    whole = read_suite()
+    assert suite_of(Tuning(general_questions=3, seed=1)) == draw(whole, 3, 1)
+    assert len(suite_of(Tuning(general_questions=3))) == 3 < len(whole)
