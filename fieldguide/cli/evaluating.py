@@ -34,9 +34,9 @@ def compare(s: Session, questions_file: Path | None) -> dict[str, Any]:
     """Run all arms and write the report."""
     from eval.arms import arms
 
+    asked = _questions(s, questions_file)
     adapter = load_adapter(s, base=False, needed=True)
-    settings = s.settings.compare
-    report, folder = _run(s, questions_file, "compare", arms(adapter, settings.variants), adapter, None)
+    report, folder = _run(s, asked, "compare", arms(adapter, s.settings.compare.variants), adapter, None)
     result = _written(s, report, folder)
     show_comparison(s, report)
     s.say(f"Report: {result['report']} (beside it report.json, report.csv, report.md)")
@@ -51,9 +51,10 @@ def evaluate(
     from eval.gate import check, read_thresholds
 
     thresholds = read_thresholds(gates)
+    asked = _questions(s, questions_file)
     adapter = load_adapter(s, base=base)
     arm = served(adapter)
-    report, folder = _run(s, questions_file, "eval", [arm], adapter, [arm])
+    report, folder = _run(s, asked, "eval", [arm], adapter, [arm])
     value = next(row for row in report["arms"] if row["name"] == arm.name)["metrics"]["token_f1"]
     report |= {"title": "How good are the answers?", "verdict_kind": "measured"}
     served_as = "Without an adapter" if base else "Served as it is now,"
@@ -72,13 +73,13 @@ def evaluate(
 
 
 def _run(
-    s: Session, questions_file: Path | None, verb: str, run: Sequence[Arm], adapter: str | None,
-    chosen: Sequence[Arm] | None,
+    s: Session, asked: tuple[str, Sequence[TestQuestion], list[TestQuestion]], verb: str, run: Sequence[Arm],
+    adapter: str | None, chosen: Sequence[Arm] | None,
 ) -> tuple[dict[str, Any], Path]:  # fmt: skip
     """The report of these arms, and a new run's folder for it."""
     from eval.compare import compare as compare_arms
 
-    source, found, questions = _questions(s, questions_file)
+    source, found, questions = asked
     total = len(questions) * len(run)
     s.announce(f"{len(questions)} of {len(found)} questions, {len(run)} arms", {"answering": (total, 1.0)}, 5)
     retriever = s.retriever()
