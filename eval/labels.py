@@ -153,5 +153,8 @@ def mean_words(value: Any, measure: str = "") -> str:
 
 
 def value_words(measure: str, value: Any) -> str:
-    """Mean and interval in one cell."""
-    return f"{mean_words(value, measure)} ({interval_words(value, measure)})" if known(value) else BLANK
+    """Mean and interval in one cell; of seconds, which are a batch's average, the mean alone."""
+    if not known(value):
+        return BLANK
+    mean = mean_words(value, measure)
+    return mean if measure == "seconds" else f"{mean} ({interval_words(value, measure)})"

@@ -368,6 +368,6 @@ def show_arms(s: Session, report: dict[str, Any]) -> None:
 
 
 def _words(measure: str, value: Any) -> str:
-    from eval.labels import PLAIN, mean_words, value_words
+    from eval.labels import value_words
 
-    return mean_words(value, measure) if measure in PLAIN else value_words(measure, value)
+    return value_words(measure, value)
