@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.cite import cite
-from fieldguide.models.base import Generation, Generator, Message
+from fieldguide.models.base import Generation, Generator, Message, Prompt
 from fieldguide.prompts import answer_prompt, answer_prompt_hash, with_examples
 from fieldguide.prompts.indicator import marked
 from fieldguide.replies import read_reply
@@ -64,10 +64,7 @@ def answer_in_context(
     are read off (``fieldguide.replies``); citations do not rest on them.
     """
     asked = [n for n, context in enumerate(contexts) if context is None or context.passages]
-    prompts = [answer_prompt(questions[n], contexts[n]) for n in asked]
-    if settings.indicator:
-        prompts = [prompt if contexts[n] is None else marked(prompt) for n, prompt in zip(asked, prompts, strict=True)]
-    prompts = [with_examples(prompt, examples) for prompt in prompts]
+    prompts = [with_examples(prompt_of(questions[n], contexts[n], settings), examples) for n in asked]
     started = time.perf_counter()
     replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
     generated = dict(zip(asked, replies, strict=True))
@@ -76,6 +73,12 @@ def answer_in_context(
         _answer(question, context, generated.get(n), documents, settings, generator.id, index, seconds)
         for n, (question, context) in enumerate(zip(questions, contexts, strict=True))
     ]
+
+
+def prompt_of(question: str, context: Context | None, settings: AnswerSettings) -> Prompt:
+    """The prompt of a question over these passages (None: without any), marked where the settings want that."""
+    prompt = answer_prompt(question, context)
+    return marked(prompt) if settings.indicator and context is not None else prompt
 
 
 def _answer(

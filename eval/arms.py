@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assistant.answer import prompt_of
 from eval.answering import Answering
 from eval.questions import TestQuestion
-from fieldguide.models.base import Generator, Message, Prompt
-from fieldguide.prompts import answer_prompt, with_examples
-from fieldguide.prompts.indicator import marked
+from fieldguide.models.base import Generator, Message
+from fieldguide.prompts import with_examples
 from fieldguide.settings import Answer, Variant
 from fieldguide.types import Context, QAPair
 from retrieval.retriever import HybridRetriever
@@ -94,7 +94,7 @@ def examples_of(
     chosen = [*fresh, *more][: arm.examples]
     asked = [TestQuestion(p.id, p.question, (p.answer,), p.document, (), p.kind) for p in chosen]
     turns: list[Message] = []
-    for pair, context in zip(chosen, Contexts(asked, retriever).of(arm) if asked else [], strict=True):
+    for pair, context in zip(chosen, Contexts(asked, retriever).of(arm), strict=True):
         turns += [prompt_of(pair.question, context, settings)[-1], Message("assistant", pair.answer)]
     prompts = [prompt_of(q.question, context, settings) for q, context in zip(questions, contexts, strict=True)]
     room = generator.context_tokens - settings.max_new_tokens
@@ -105,12 +105,6 @@ def examples_of(
     why = "more do not fit the model's window" if given < len(chosen) else "there are no more trained pairs"
     short = f"The arm {arm.name} has {given} of the {arm.examples} worked examples that it should have: {why}."
     return turns, short if given < arm.examples else ""
-
-
-def prompt_of(question: str, context: Context | None, settings: Answer) -> Prompt:
-    """As ``assistant.answer`` asks it."""
-    prompt = answer_prompt(question, context)
-    return marked(prompt) if settings.indicator and context is not None else prompt
 
 
 def answers_of(

@@ -84,10 +84,9 @@ def compare(
     progress.start("answering", len(questions) * len(run))
     answers: Answers = {}
     notes: list[str] = []
+    pairs = catalog.pairs("train") if any(arm.examples for arm in run) else []
     for arm in run:
-        examples, note = examples_of(
-            arm, catalog.pairs("train"), retriever, questions, shown[arm.name], generator, settings.answer
-        )
+        examples, note = examples_of(arm, pairs, retriever, questions, shown[arm.name], generator, settings.answer)
         notes += [note] if note else []
         answers[arm.name], timings[arm.name] = answers_of(
             arm, questions, shown[arm.name], answering, examples, partial(_advance, progress, arm.name)
@@ -97,7 +96,11 @@ def compare(
     if chosen is None:
         answers |= _two_paths(questions, answers, shown, adapter, documents, settings, embedder, likelihoods)
     reading = {arm.name for arm in run if arm.retrieval} | (answers.keys() - shown.keys())
-    scored = {name: _scores(questions, rows, embedder, name in reading) for name, rows in answers.items()}
+    near = iter(similarities([*questions] * len(answers), [a for rows in answers.values() for a in rows], embedder))
+    scored = {
+        name: [score(q, a, next(near), reading=name in reading) for q, a in zip(questions, rows, strict=True)]
+        for name, rows in answers.items()
+    }
     judged = judge.judge_all(questions, answers, progress) if judge is not None else None
     if judged is not None:
         for name, marks in judged.marks.items():
@@ -196,13 +199,6 @@ def _two_paths(
             continue
         out[f"two paths by {judge}"] = picked(closed, rag, picks)
     return out
-
-
-def _scores(
-    questions: Sequence[TestQuestion], answers: Sequence[Mapping[str, Any]], embedder: Embedder, reading: bool
-) -> list[Score]:
-    near = similarities(questions, answers, embedder)
-    return [score(q, a, value, reading=reading) for q, a, value in zip(questions, answers, near, strict=True)]
 
 
 def _retrieval(

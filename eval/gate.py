@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.labels import METRICS, PLAIN, RETRIEVAL, value_words
+from eval.labels import METRICS, RETRIEVAL, value_words
+from eval.scores import COSTS
 from fieldguide.errors import SettingsError
 
 _FORM = re.compile(r"\s*([a-z_]+[a-z0-9_@]*)\s*(>=|<=)\s*(\d+(?:\.\d+)?|\.\d+)\s*")
@@ -51,7 +52,7 @@ def read_thresholds(texts: Sequence[str]) -> list[Threshold]:
                 f"{', '.join(names)}."
             )
         threshold = Threshold(match[1], match[2], float(match[3]))
-        if threshold.measure not in (*PLAIN, FLIPS) and threshold.bound > 1:
+        if threshold.measure not in (*COSTS, FLIPS) and threshold.bound > 1:
             raise SettingsError(f"--gate {text!r}: {match[1]} is a share from 0 to 1, so 40 points are 0.4.")
         found.append(threshold)
     return found

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from eval.scores import ANSWERS, CITATIONS, COSTS
+
 BLANK = "–"
 _HIGHER = "Higher is better."
 
@@ -82,16 +84,13 @@ RETRIEVAL: Mapping[str, str] = {
     "ndcg": "nDCG@10", "page_hit": "Page found", "span_hit": "Answer found",
 }  # fmt: skip
 
-PLAIN = ("seconds", "prompt_tokens", "completion_tokens", "words")
-"""Measures that are no shares: shown as they are."""
-
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "Answers": ("token_f1", "exact_match", "rouge_l", "containment", "numeric", "similarity", "answered"),
-    "Citations": ("citation_precision", "citation_recall", "faithfulness"),
+    "Answers": ANSWERS,
+    "Citations": CITATIONS,
     "By the judge": (
         "judged_correct", "judged_coherence", "judged_relevance", "judged_groundedness", "judged_succinctness",
     ),
-    "What an answer costs": PLAIN,
+    "What an answer costs": COSTS,
 }  # fmt: skip
 """Which measures stand in one table."""
 
@@ -143,13 +142,13 @@ def interval_words(value: Any, measure: str = "") -> str:
         return BLANK
     if value["low"] == value["high"]:
         return "no spread"
-    show = number if measure in PLAIN else points
+    show = number if measure in COSTS else points
     return f"{show(value['low'])} to {show(value['high'])}"
 
 
 def mean_words(value: Any, measure: str = "") -> str:
     """A mean as its measure is shown."""
-    return (number if measure in PLAIN else points)(value["mean"]) if known(value) else BLANK
+    return (number if measure in COSTS else points)(value["mean"]) if known(value) else BLANK
 
 
 def value_words(measure: str, value: Any) -> str:

@@ -29,8 +29,7 @@ def plot_places(report: Mapping[str, Any], path: Path) -> Path:
     models = dict.fromkeys(row["model"] for row in report["places"])
     for model, colour, marker in zip(models, colours, markers, strict=False):
         rows = [row for row in report["places"] if row["model"] == model and row["n"]]
-        _points(axes, [row["place"] for row in rows], rows, colour, marker)
-        axes.plot([], [], color=colour, marker=marker, label=model)
+        _points(axes, [row["place"] for row in rows], rows, colour, marker, model)
     axes.set_xticks(range(1, report["k"] + 1))
     axes.set_xlabel(f"place of the right passage among {report['k']}", fontsize=9)
     axes.set_ylabel("Token F1, points of 100 (mean and 95% interval)", fontsize=9)

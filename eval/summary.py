@@ -12,8 +12,9 @@ from typing import Any
 
 from eval.evidence import COMPARED, difference_row
 from eval.questions import TestQuestion
-from eval.scores import ANSWERS, COSTS, Score
+from eval.scores import COSTS, Score
 from eval.significance import interaction
+from eval.verdict import KINDS
 from fieldguide.settings import Compare
 from fieldguide.stats import Floats, mean_interval
 
@@ -22,14 +23,14 @@ Scored = Mapping[str, Sequence[Score]]
 
 _TESTED = ("token_f1", "exact_match", "rouge_l")
 _MOST_GROUPS = 20
-_FOUR = ("base", "base+RAG", "tuned", "tuned+RAG")
+_FOUR = tuple(KINDS)
 
 
 def arm_rows(questions: Sequence[TestQuestion], scored: Scored, settings: Compare) -> list[dict[str, Any]]:
     """A row an arm: mean and interval of each measure."""
     rows = []
     for name, scores in scored.items():
-        measures = list(dict.fromkeys(measure for score in scores for measure in score)) or list(ANSWERS)
+        measures = list(dict.fromkeys(measure for score in scores for measure in score))
         rows.append({"name": name, "metrics": {m: interval_of(questions, scores, m, settings) for m in measures}})
     return rows
 

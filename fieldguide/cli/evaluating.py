@@ -149,7 +149,7 @@ def _likelihoods(s: Session, adapter: str | None) -> Any:
     """What tells likelihoods, where a setting wants it and the weights are in memory; else None."""
     if "likelihood" not in s.settings.compare.two_paths:
         return None
-    from eval.arms import prompt_of
+    from assistant.answer import prompt_of
     from tuning.distillation import answer_likelihoods
 
     try:

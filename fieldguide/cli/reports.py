@@ -9,14 +9,17 @@ import typer
 
 from fieldguide.cli.options import HERE, Json, Root
 
+TestQuestions = Annotated[
+    Path | None,
+    typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
+]
+Most = Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")]
+
 
 def compare(
     workspace: Root = HERE,
-    questions: Annotated[
-        Path | None,
-        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
-    ] = None,
-    max_questions: Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")] = None,
+    questions: TestQuestions = None,
+    max_questions: Most = None,
     as_json: Json = False,
 ) -> None:
     """Compare base and tuned, each with and without retrieval, on held-out questions; write an HTML report."""
@@ -30,11 +33,8 @@ def compare(
 
 def evaluate(
     workspace: Root = HERE,
-    questions: Annotated[
-        Path | None,
-        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
-    ] = None,
-    max_questions: Annotated[int | None, typer.Option(help="At most so many questions, drawn by seed.")] = None,
+    questions: TestQuestions = None,
+    max_questions: Most = None,
     gate: Annotated[
         list[str] | None,
         typer.Option(help="MEASURE>=NUMBER or MEASURE<=NUMBER, e.g. 'token_f1>=0.4', 'negative_flips<=2'; repeatable."),
@@ -56,10 +56,7 @@ def evaluate(
 
 def robustness(
     workspace: Root = HERE,
-    questions: Annotated[
-        Path | None,
-        typer.Option(help="JSON lines with id, question, answer, document, page; else the test split's pairs."),
-    ] = None,
+    questions: TestQuestions = None,
     max_questions: Annotated[int, typer.Option(min=1, help="At most so many questions, drawn by seed.")] = 60,
     k: Annotated[int, typer.Option("-k", min=1, max=20, help="Passages: the right one among hard negatives.")] = 5,
     as_json: Json = False,
