@@ -113,12 +113,16 @@ def main() -> None:
     parser.add_argument("--model", default="bundled", help="a generator by name or path")
     parser.add_argument("--minutes", type=float, default=10.0, help="limit of each tuning")
     parser.add_argument("--questions", type=int, default=100, help="at most so many questions of each")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of [tuning], as JSON")
     parser.add_argument("--out", type=Path, help="keep the reports in this folder")
+    parser.add_argument("--root", type=Path, help="keep the workspaces in this folder")
     options = parser.parse_args()
     quieten()
+    changes = {name: json.loads(value) for name, _, value in (given.partition("=") for given in options.set)}
+    minutes = 1.0 if options.quick else options.minutes
     settings = {
         "models": {"generator": options.model},
-        "tuning": {"minutes": 1.0 if options.quick else options.minutes, "general_questions": 0, "strength": 1.0},
+        "tuning": {"minutes": minutes, "general_questions": 0, "strength": 1.0, **changes},
         "compare": {"max_questions": 6 if options.quick else options.questions},
     }
     most = 4 if options.quick else 0
@@ -129,7 +133,7 @@ def main() -> None:
             print(f"{name}: not in {options.data}")
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            root = Path(scratch) / name
+            root = (options.root or Path(scratch)) / name
             if name in readers:
                 asked, left_out = pdf_set(readers[name], options.data, root, settings, most)
             else:
