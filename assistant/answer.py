@@ -13,7 +13,7 @@ from typing import Any
 
 from assistant.cite import cite
 from fieldguide.models.base import Generation, Generator, Message, Prompt
-from fieldguide.prompts import answer_prompt, answer_prompt_hash, with_examples
+from fieldguide.prompts import answer_prompt, answer_prompt_hash, instructed, with_examples
 from fieldguide.prompts.indicator import marked
 from fieldguide.replies import read_reply
 from fieldguide.settings import Answer as AnswerSettings
@@ -54,30 +54,32 @@ def answer_in_context(
     settings: AnswerSettings,
     index: str | None,
     examples: Sequence[Message] = (),
+    wording: int = 1,
 ) -> list[Answer]:
     """An answer to each question over the passages given (None: without any), with checked citations.
 
-    ``examples`` are turns that every prompt shows before its question (``fieldguide.prompts.with_examples``).
+    ``examples`` are turns that every prompt shows before its question (``fieldguide.prompts.with_examples``), and
+    ``wording`` is that of its instruction (``instructed``).
 
     Where a context is empty the answer abstains: nothing is generated without a passage to check it against. So it
     does where the model replies that the documents do not hold it. Marks and quotes that a model was trained to write
     are read off (``fieldguide.replies``); citations do not rest on them.
     """
     asked = [n for n, context in enumerate(contexts) if context is None or context.passages]
-    prompts = [with_examples(prompt_of(questions[n], contexts[n], settings), examples) for n in asked]
+    prompts = [with_examples(prompt_of(questions[n], contexts[n], settings, wording), examples) for n in asked]
     started = time.perf_counter()
     replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
     generated = dict(zip(asked, replies, strict=True))
     seconds = {"generate": (time.perf_counter() - started) / max(len(questions), 1)}
     return [
-        _answer(question, context, generated.get(n), documents, settings, generator.id, index, seconds)
+        _answer(question, context, generated.get(n), documents, settings, generator.id, index, wording, seconds)
         for n, (question, context) in enumerate(zip(questions, contexts, strict=True))
     ]
 
 
-def prompt_of(question: str, context: Context | None, settings: AnswerSettings) -> Prompt:
+def prompt_of(question: str, context: Context | None, settings: AnswerSettings, wording: int = 1) -> Prompt:
     """The prompt of a question over these passages (None: without any), marked where the settings want that."""
-    prompt = answer_prompt(question, context)
+    prompt = instructed(answer_prompt(question, context), wording)
     return marked(prompt) if settings.indicator and context is not None else prompt
 
 
@@ -89,6 +91,7 @@ def _answer(
     settings: AnswerSettings,
     model: str,
     index: str | None,
+    wording: int,
     seconds: Mapping[str, float],
 ) -> Answer:
     text = read_reply(generation.text).answer if generation is not None else ""
@@ -99,7 +102,7 @@ def _answer(
     trace = Trace(
         model=model,
         adapter=generation.adapter if generation is not None else None,
-        prompt=answer_prompt_hash(),
+        prompt=answer_prompt_hash(wording),
         context=context.hash if context is not None else None,
         index=index,
         prompt_tokens=generation.prompt_tokens if generation is not None else 0,

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.parts.outcomes import Outcomes, simulate
 from bench.parts.squad import read_squad
 from eval.evidence import COMPARED, difference_row
+from eval.looks import level_of_look
 from eval.verdict import KINDS, verdict
 
 ARMS = ("base", "base+RAG", "tuned", "tuned+RAG")
@@ -44,10 +45,13 @@ TEN = ("tuning +10 with retrieval", "tuning +10 at a high level", "tuning -10 wi
 LOOKS = (60, 120, 180, 240, 300)
 
 
-def recommend(outcomes: Outcomes, samples: int) -> str:
-    """The verdict's kind on these outcomes, as `fieldguide compare` comes to it."""
+def recommend(outcomes: Outcomes, samples: int, earlier: Sequence[int] = ()) -> str:
+    """The verdict's kind on these outcomes, as `fieldguide compare` comes to it after looks at so many of them."""
+    level = level_of_look([frozenset(map(str, range(n))) for n in (*earlier, len(outcomes.documents))])
     rows = [
-        difference_row(a, b, "token_f1", outcomes.scores[a], outcomes.scores[b], outcomes.documents, samples=samples)
+        difference_row(
+            a, b, "token_f1", outcomes.scores[a], outcomes.scores[b], outcomes.documents, level=level, samples=samples
+        )
         for a, b in COMPARED
     ]
     n = len(outcomes.documents)
@@ -88,7 +92,7 @@ def main() -> None:
             outcomes = simulate(truth, sizes, 300, np.random.default_rng([draw, *name.encode()]))
             for n in (30, 100, 300):
                 found[str(n)].append(recommend(outcomes.first(n), options.samples))
-            looks = (recommend(outcomes.first(n), options.samples) for n in LOOKS)
+            looks = (recommend(outcomes.first(n), options.samples, LOOKS[:k]) for k, n in enumerate(LOOKS))
             found["looks"].append(next((kind for kind in looks if kind != "undecided"), "undecided"))
         table[name] = {
             key: {"wrong": sum(is_wrong(kind, truth) for kind in kinds) / draws,

@@ -29,7 +29,7 @@ Asked = tuple[str, Context | None]
 @dataclass(frozen=True)
 class Answering:
     """What decides answers beside question and context: model, adapter (its id in the generator; None: base), settings,
-    and the worked ``examples`` that every prompt begins with.
+    the ``wording`` of the instruction and the worked ``examples`` that every prompt begins with.
 
     ``base_hash`` is that of the base weights at the beginning; ``name`` is what errors call it.
     """
@@ -42,6 +42,7 @@ class Answering:
     index: str
     base_hash: str
     examples: Sequence[Message] = ()
+    wording: int = 1
     name: str = "The answers"
     _stored: list[str] = field(default_factory=list)
 
@@ -49,7 +50,7 @@ class Answering:
         """The key of an answer in the cache."""
         shown = [f"{message.role}: {message.content}" for message in self.examples]
         return content_hash(
-            __version__, self.base_hash, str(self.adapter), answer_prompt_hash(), question,
+            __version__, self.base_hash, str(self.adapter), answer_prompt_hash(self.wording), question,
             context.hash if context is not None else "closed book", self.settings.model_dump_json(), self.generator.id,
             *shown,
         )  # fmt: skip
@@ -69,7 +70,7 @@ class Answering:
             answers = answer_in_context(
                 [question for question, _ in part], [context for _, context in part], generator=self.generator,
                 adapter=self.adapter, documents=self.documents, settings=self.settings, index=self.index,
-                examples=self.examples,
+                examples=self.examples, wording=self.wording,
             )  # fmt: skip
             self._check_adapter(answers)
             for answer, each in zip(answers, part, strict=True):

@@ -23,7 +23,8 @@ from retrieval.retriever import HybridRetriever
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One way to answer: with retrieval or not, with an adapter (its id in the generator) or not. ``k`` 0 and ``order``
-    "" are as served; ``examples`` is how many worked examples come first."""
+    "" are as served; ``examples`` is how many worked examples come first, and ``wording`` that of the instruction, both
+    still to be chosen where ``best``."""
 
     name: str
     retrieval: bool
@@ -31,6 +32,8 @@ class Arm:
     k: int = 0
     order: str = ""
     examples: int = 0
+    wording: int = 1
+    best: bool = False
 
 
 def arms(adapter: str | None, variants: Sequence[Variant] = ()) -> list[Arm]:
@@ -41,7 +44,7 @@ def arms(adapter: str | None, variants: Sequence[Variant] = ()) -> list[Arm]:
     base = [Arm("base", False, None), Arm("base+RAG", True, None)]
     tuned = [] if adapter is None else [Arm("tuned", False, adapter), Arm("tuned+RAG", True, adapter)]
     more = [
-        Arm(v.name, v.retrieval, adapter if v.tuned else None, v.k, v.order, v.examples)
+        Arm(v.name, v.retrieval, adapter if v.tuned else None, v.k, v.order, v.examples, best=v.prompt == "best")
         for v in variants
         if adapter is not None or not v.tuned
     ]
@@ -96,7 +99,9 @@ def examples_of(
     turns: list[Message] = []
     for pair, context in zip(chosen, Contexts(asked, retriever).of(arm), strict=True):
         turns += [prompt_of(pair.question, context, settings)[-1], Message("assistant", pair.answer)]
-    prompts = [prompt_of(q.question, context, settings) for q, context in zip(questions, contexts, strict=True)]
+    prompts = [
+        prompt_of(q.question, context, settings, arm.wording) for q, context in zip(questions, contexts, strict=True)
+    ]
     room = generator.context_tokens - settings.max_new_tokens
     longest = max(prompts, key=generator.count_tokens)
     while turns and generator.count_tokens(with_examples(longest, turns)) > room:
@@ -113,6 +118,8 @@ def answers_of(
 ) -> tuple[list[dict[str, Any]], float]:  # fmt: skip
     """The arm's answers, as ``assistant.answer.as_json`` has them, and the seconds that they took."""
     began = time.perf_counter()
-    mine = replace(answering, adapter=arm.adapter, examples=tuple(examples), name=f"The arm {arm.name}")
+    mine = replace(
+        answering, adapter=arm.adapter, examples=tuple(examples), wording=arm.wording, name=f"The arm {arm.name}"
+    )
     asked = [(question.question, context) for question, context in zip(questions, contexts, strict=True)]
     return mine.answers(asked, done), round(time.perf_counter() - began, 2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,8 +18,11 @@ from typing import Any
 from assistant.answer import file_name
 from eval.answering import Answering
 from eval.arms import Arm, Contexts, answers_of, arms, examples_of
+from eval.best_prompt import TRIED, Choice, choose_prompt
+from eval.dev_questions import dev_questions
 from eval.failures import cause, is_right, table
 from eval.judged import JudgeOfAnswers
+from eval.looks import level_of_look, spent
 from eval.questions import TestQuestion, questions_hash
 from eval.retrieval_metrics import CUTOFFS, page_metrics
 from eval.scores import Score, is_gold, score, similarities
@@ -37,8 +41,8 @@ from fieldguide import __version__
 from fieldguide.catalog import Catalog
 from fieldguide.models.base import Embedder, Generator
 from fieldguide.prompts import answer_prompt_hash
-from fieldguide.settings import Settings
-from fieldguide.types import Chunk, Context, Document, Progress
+from fieldguide.settings import Compare, Settings
+from fieldguide.types import Chunk, Context, Document, Progress, QAPair
 from retrieval.retriever import HybridRetriever
 
 _GROUPS = {"train": "documents tuned on", "dev": "documents held out (dev)", "test": "documents held out (test)"}
@@ -63,8 +67,11 @@ def compare(
     chosen: Sequence[Arm] | None = None,
     likelihoods: Likelihoods | None = None,
     judge: JudgeOfAnswers | None = None,
+    looks: Sequence[AbstractSet[str]] = (),
 ) -> dict[str, Any]:
     """Answer all questions in all arms (or the ``chosen``) and evaluate them; the result is an ``eval.report.Report``.
+
+    ``looks`` are the ids of the questions of earlier comparisons of these arms (``eval.looks``).
 
     Finished answers are kept in the catalogue under the hash of everything that decides them, so an interrupted
     comparison goes on where it was. Raises IntegrityError if an adapter was on in a base arm, off in a tuned one, or
@@ -81,10 +88,14 @@ def compare(
     whole = retriever.using(retriever.settings.model_copy(update={"neighbours": 0}))  # chunks as the catalogue has them
     ranked = whole.retrieve([q.question for q in questions], CUTOFFS[-1])
     timings: dict[str, float] = {"retrieval": round(time.perf_counter() - started, 2)}
-    progress.start("answering", len(questions) * len(run))
     answers: Answers = {}
     notes: list[str] = []
-    pairs = catalog.pairs("train") if any(arm.examples for arm in run) else []
+    pairs = catalog.pairs("train") if any(arm.examples or arm.best for arm in run) else []
+    run, prompts = _prompts(run, pairs, retriever, answering, settings.compare, progress)
+    notes += [choice.words for choice in prompts.values()]
+    if any(arm.best for arm in run):
+        notes.append("A best prompt is chosen on dev pairs, and there are none: those arms are as served.")
+    progress.start("answering", len(questions) * len(run))
     for arm in run:
         examples, note = examples_of(arm, pairs, retriever, questions, shown[arm.name], generator, settings.answer)
         notes += [note] if note else []
@@ -119,7 +130,8 @@ def compare(
     ]
     files = [file_name(documents, q.document) for q in questions]
     rows = arm_rows(questions, scored, settings.compare)
-    differences = list(difference_rows(questions, scored, settings.compare))
+    level = level_of_look([*looks, {q.id for q in questions}])
+    differences = list(difference_rows(questions, scored, settings.compare, level))
     kind, sentence = verdict(differences, rows)
     return {
         "title": "Does retrieval, tuning or both pay off?",
@@ -135,6 +147,8 @@ def compare(
         "arms": rows,
         "costs": {row["name"]: cost_of(row, settings.compare) for row in rows},
         "differences": differences,
+        "look": {"number": len(looks) + 1, "level": level, "spent": spent(len(looks) + 1)},
+        "prompts": {name: choice.rows for name, choice in prompts.items()},
         "interaction": interaction_of(questions, scored, settings.compare),
         "retrieval": _retrieval(questions, ranked, catalog, settings),
         "failures": {
@@ -163,6 +177,24 @@ def compare(
         "timings": timings,
         "models": {"generator": generator.id, "embedder": embedder.id},
     }  # fmt: skip
+
+
+def _prompts(
+    run: Sequence[Arm], pairs: Sequence[QAPair], retriever: HybridRetriever, answering: Answering, settings: Compare,
+    progress: Progress,
+) -> tuple[list[Arm], dict[str, Choice]]:  # fmt: skip
+    """The arms, those that want it with their best prompt on dev questions, and what was chosen for each of these."""
+    wanting = [arm for arm in run if arm.best]
+    dev = dev_questions(answering.catalog, None, settings.dev_questions, settings.seed) if wanting else []
+    if not dev:
+        return list(run), {}
+    progress.start("choosing prompts", TRIED * len(dev) * len(wanting))
+    asked = [question.asked for question in dev]
+    found = {
+        arm.name: choose_prompt(arm, asked, pairs, retriever, answering, partial(_advance, progress, arm.name))
+        for arm in wanting
+    }
+    return [found[arm.name].arm if arm.best else arm for arm in run], found
 
 
 def _advance(progress: Progress, arm: str, n: int) -> None:

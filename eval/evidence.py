@@ -8,7 +8,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from eval.significance import LEVEL_OF_A_LOOK, dominance, mcnemar, standardised, wilcoxon
+from eval.looks import LEVEL_OF_FIRST_LOOK
+from eval.significance import dominance, mcnemar, standardised, wilcoxon
 from fieldguide.stats import FEWEST_UNITS, paired_intervals
 
 COMPARED = (
@@ -30,18 +31,17 @@ def difference_row(
     values_b: ArrayLike,
     clusters: Sequence[Hashable],
     *,
+    level: float = LEVEL_OF_FIRST_LOOK,
     seed: int = 0,
     samples: int = 10_000,
 ) -> dict[str, Any]:
     """Mean of a - b with its 95% interval (``low``, ``high``), tests and effect sizes.
 
-    ``sure_low`` and ``sure_high`` are the interval at the level of one of five looks (``eval.significance``): the
-    difference is ``clear`` where that excludes zero and rests on enough documents. ``p`` is McNemar's for exact match,
-    else Wilcoxon's; it takes questions for independent, which the intervals do not.
+    ``sure_low`` and ``sure_high`` are the interval at the ``level`` of this look (``eval.looks``): the difference is
+    ``clear`` where that excludes zero and rests on enough documents. ``p`` is McNemar's for exact match, else
+    Wilcoxon's; it takes questions for independent, which the intervals do not.
     """
-    found, sure = paired_intervals(
-        values_a, values_b, (0.95, LEVEL_OF_A_LOOK), seed=seed, samples=samples, clusters=clusters
-    )
+    found, sure = paired_intervals(values_a, values_b, (0.95, level), seed=seed, samples=samples, clusters=clusters)
     d = standardised(values_a, values_b)
     test = mcnemar(values_a, values_b) if metric == "exact_match" else wilcoxon(values_a, values_b)
     return {

@@ -27,6 +27,11 @@ METRICS: Mapping[str, tuple[str, str, str]] = {
         "Longest sequence of words, in order, that the answer shares with the reference (F-measure).",
         _HIGHER,
     ),
+    "chrf": (
+        "chrF",
+        "How far the pieces of up to six characters agree, in any script and whatever the endings (sacrebleu’s chrF2).",
+        _HIGHER,
+    ),
     "containment": (
         "Containment",
         "Share of answers in which the whole reference occurs, whatever else they say.",

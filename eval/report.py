@@ -148,6 +148,9 @@ class Report(TypedDict):
     retrieval: NotRequired[Mapping[str, Estimate]]  # eval.retrieval_metrics.page_metrics
     judge: NotRequired[Mapping[str, Any] | None]  # eval.judged.Judged.told
     since: NotRequired[Mapping[str, Any] | None]  # eval.report_diff: against an earlier report
+    look: NotRequired[Mapping[str, Any]]  # number, level, spent (eval.looks)
+    prompts: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]  # by arm: what was tried (eval.best_prompt)
+    memory_mb: NotRequired[int]  # the most that the process held
     interaction: NotRequired[Mapping[str, Any] | None]  # eval.significance.interaction of token F1
     failures: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]  # by arm: eval.failures.table
     notes: NotRequired[Sequence[str]]  # failures, exclusions, warnings: shown under the verdict

@@ -15,7 +15,7 @@ from fieldguide import metrics
 from fieldguide.models.base import Embedder
 from fieldguide.quantities import numeric_match
 
-ANSWERS = ("token_f1", "exact_match", "rouge_l", "containment", "numeric", "similarity", "answered")
+ANSWERS = ("token_f1", "exact_match", "rouge_l", "chrf", "containment", "numeric", "similarity", "answered")
 CITATIONS = ("citation_precision", "citation_recall", "faithfulness")
 COSTS = ("seconds", "prompt_tokens", "completion_tokens", "words")
 MEASURES = (*ANSWERS, *CITATIONS, *COSTS)
@@ -43,6 +43,7 @@ def score(question: TestQuestion, answer: Mapping[str, Any], similarity: float |
         "token_f1": metrics.token_f1(text, question.answers),
         "exact_match": metrics.exact_match(text, question.answers),
         "rouge_l": metrics.rouge_l(text, question.answers),
+        "chrf": metrics.chrf(text, question.answers),
         "containment": metrics.containment(text, question.answers),
         "numeric": numeric_match(text, question.answers),
         "similarity": similarity,

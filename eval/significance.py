@@ -14,12 +14,8 @@ from numpy.typing import ArrayLike
 
 from fieldguide.stats import Difference, Floats, paired_difference
 
-LOOKS = 5
-"""Looks at a growing set of questions that the level is corrected for."""
-
-LEVEL_OF_A_LOOK = 0.98419
-"""The level of each of ``LOOKS`` looks, so that all of them together err in 5% (Pocock 1977, "Group sequential methods
-in the design and analysis of clinical trials", table 1: |z| > 2.413)."""
+LEVEL_OF_NEXT_LOOK = 0.991
+"""About the level of a second to fifth look at a growing set (``eval.looks``): what more questions are asked for."""
 
 _POWER_Z = 0.8416
 """Quantile of a power of 80%."""
@@ -116,7 +112,7 @@ def interaction(
     return paired_difference(with_tuning, without, seed=seed, samples=samples, clusters=clusters)
 
 
-def questions_needed(row: Mapping[str, float], level: float = LEVEL_OF_A_LOOK) -> float:
+def questions_needed(row: Mapping[str, float], level: float = LEVEL_OF_NEXT_LOOK) -> float:
     """How many questions more, asked of more documents alike, show a difference of this mean with a power of 80%.
 
     ``row`` has mean, low, high of a 95% interval, and n. Infinite for a mean of zero, 0 where there are enough.

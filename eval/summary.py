@@ -54,8 +54,10 @@ def cluster(question: TestQuestion) -> str:
     return question.document or question.id
 
 
-def difference_rows(questions: Sequence[TestQuestion], scored: Scored, settings: Compare) -> Iterator[dict[str, Any]]:
-    """The pairs of ``COMPARED``, then each further arm against the arm that is served."""
+def difference_rows(
+    questions: Sequence[TestQuestion], scored: Scored, settings: Compare, level: float
+) -> Iterator[dict[str, Any]]:
+    """The pairs of ``COMPARED``, then each further arm against the arm that is served; ``level`` is the look's."""
     clusters = [cluster(q) for q in questions]
     against = next((name for name in ("tuned+RAG", "base+RAG") if name in scored), None)
     further = [(name, against) for name in scored if name not in _FOUR and against is not None]
@@ -65,7 +67,7 @@ def difference_rows(questions: Sequence[TestQuestion], scored: Scored, settings:
         for measure in _TESTED if (a, b) in COMPARED else _TESTED[:1]:
             yield difference_row(
                 a, str(b), measure, [s[measure] or 0.0 for s in scored[a]], [s[measure] or 0.0 for s in scored[str(b)]],
-                clusters, seed=settings.seed, samples=settings.samples,
+                clusters, level=level, seed=settings.seed, samples=settings.samples,
             )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What the comparison says, in plain words: which arm to serve, or how many more questions it would take to know.
 
 Knows nothing of how figures came about; reads means and intervals of token F1. A difference counts only where it is
-``clear`` (``eval.evidence``: at a level that allows for looking five times). The best arm is recommended only if it
+``clear`` (``eval.evidence``: at a level that allows for looking several times). The best arm is recommended only if it
 clearly beats the arms that it competes with; an adapter whose gain is not clear is not recommended, whatever its mean.
 The rules and how often they err: docs/verdict.md.
 """

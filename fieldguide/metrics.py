@@ -46,6 +46,11 @@ def rouge_l(prediction: str, references: str | Sequence[str]) -> float:
     return _best(_rouge_l, prediction, references)
 
 
+def chrf(prediction: str, references: str | Sequence[str]) -> float:
+    """chrF2 of character n-grams up to six (sacrebleu): in any script, and in languages with many endings."""
+    return _best(_chrf, prediction, references)
+
+
 def containment(prediction: str, references: str | Sequence[str]) -> float:
     """1.0 if a normalised reference stands in the normalised prediction as a run of whole words.
 
@@ -80,6 +85,12 @@ def _rouge_l(prediction: str, reference: str) -> float:
     return float(_rouge_scorer().score(reference, prediction)["rougeL"].fmeasure)
 
 
+def _chrf(prediction: str, reference: str) -> float:
+    if not prediction.strip() or not reference.strip():
+        return float(not prediction.strip() and not reference.strip())
+    return float(_chrf_scorer().sentence_score(prediction, [reference]).score) / 100
+
+
 def _containment(prediction: str, reference: str) -> float:
     said, wanted = normalise_answer(prediction), normalise_answer(reference)
     if not wanted:
@@ -92,3 +103,10 @@ def _rouge_scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rougeL"], use_stemmer=False)
+
+
+@cache
+def _chrf_scorer() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF()

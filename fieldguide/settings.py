@@ -361,6 +361,9 @@ class Variant(_Section):
     k: int = Field(0, ge=0, le=100, description="so many passages; 0 = as retrieval.k")
     order: Literal["", "rank", "ends", "reverse"] = Field("", description="order of passages; empty = as served")
     examples: int = Field(0, ge=0, le=8, description="worked examples before each question, from the trained pairs")
+    prompt: Literal["served", "best"] = Field(
+        "served", description='"best": wording and number of worked examples as they do best on dev questions'
+    )
 
 
 class Compare(_Section):
@@ -376,6 +379,7 @@ class Compare(_Section):
     )
     hour_costs: float = Field(0.0, ge=0, description="what an hour of this machine costs, for the costs of an answer")
     max_questions: int = Field(200, ge=1, description="at most so many questions, drawn by seed")
+    dev_questions: int = Field(24, ge=1, description="at most so many dev questions choose a best prompt")
     samples: int = Field(10_000, ge=100, description="bootstrap samples")
     seed: int = Field(0, ge=0, description="decides the draw and the bootstrap")
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import CHRF
 
-from fieldguide.metrics import containment, exact_match, normalise_answer, rouge_l, token_f1
+from fieldguide.metrics import chrf, containment, exact_match, normalise_answer, rouge_l, token_f1
 
-METRICS = [exact_match, token_f1, rouge_l, containment]
+METRICS = [exact_match, token_f1, rouge_l, chrf, containment]
 
 # Words that often meet, articles, punctuation and anything else that Unicode holds.
 TEXTS = st.lists(
@@ -139,3 +140,30 @@ def test_agrees_with_rouge_score(prediction: str, reference: str) -> None:
     if normalise_answer(prediction) or normalise_answer(reference):
         wanted = RougeScorer(["rougeL"], use_stemmer=False).score(reference, prediction)["rougeL"].fmeasure
         assert rouge_l(prediction, reference) == wanted
+
+
+@given(prediction=TEXTS, references=st.lists(TEXTS, min_size=1, max_size=3))
+def test_agrees_with_sacrebleu(prediction: str, references: list[str]) -> None:
+    """Several references: the library takes the best of them as well."""
+    if prediction.strip() and all(reference.strip() for reference in references):
+        assert chrf(prediction, references) == pytest.approx(CHRF().sentence_score(prediction, references).score / 100)
+
+
+def test_chrf_reads_what_rouge_does_not() -> None:
+    assert chrf("Bewässerungen", "Bewässerung") > 0.8
+    assert chrf("", "") == chrf("灌溉", "灌溉") == 1
+    assert chrf("", "灌溉") == 0
+
+
+@given(st.lists(st.sampled_from(["wing", "fuel", "crew", "gear"]), min_size=1, max_size=6),
+       st.lists(st.sampled_from(["wing", "fuel", "crew", "gear"]), min_size=1, max_size=6))  # fmt: skip
+def test_token_f1_is_scikit_learns_f1_over_the_words(said: list[str], wanted: list[str]) -> None:
+    """Each word's occurrences up to the shared number are hits; the rest is false, or missed."""
+    from sklearn.metrics import f1_score
+
+    truth, guess = [], []
+    for word in {*said, *wanted}:
+        a, b = said.count(word), wanted.count(word)
+        truth += [1] * b + [0] * max(0, a - b)
+        guess += [1] * min(a, b) + [0] * max(0, b - a) + [1] * max(0, a - b)
+    assert token_f1(" ".join(said), " ".join(wanted)) == pytest.approx(f1_score(truth, guess))

@@ -1,7 +1,4 @@
-"""Several wordings of the instruction in training, so that what is learned does not hang on the words of one.
-
-The wordings of the two instructions that serve (with passages, and without) are prompt files that say the same.
-"""
+"""Several wordings of the instruction in training, so that what is learned does not hang on the words of one."""
 
 from __future__ import annotations
 
@@ -9,30 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fieldguide.models.base import Message, Prompt
-from fieldguide.prompts import load
+from fieldguide.prompts import instructed
 from tuning.examples import Example
-
-WORDINGS = 4
-SERVED = ("answer_system", "answer_system_closed")
-"""Prompt files that serve; wording n of each, from 2, is the file with "_n" at its end."""
-
-
-def instructed(prompt: Prompt, wording: int) -> Prompt:
-    """The prompt with its instruction in the ``wording`` of that number (from 1, which serves); as it is where it has
-    none.
-
-    Raises ValueError for a number of which there is no wording.
-    """
-    if not 1 <= wording <= WORDINGS:
-        raise ValueError(f"wordings count from 1 to {WORDINGS}, there is none with the number {wording}")
-    if wording == 1:
-        return prompt
-    others = {load(name): load(f"{name}_{wording}") for name in SERVED}
-    return tuple(
-        Message("system", others.get(message.content, message.content)) if message.role == "system" else message
-        for message in prompt
-    )
 
 
 def varied(examples: Sequence[Example], wordings: int, seed: int) -> list[Example]:

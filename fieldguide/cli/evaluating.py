@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,7 @@ def _run(
         questions, source=source, catalog=s.catalog, retriever=retriever, generator=s.generator, adapter=adapter,
         settings=s.settings.model_copy(update={"answer": s.answering}), embedder=s.embedder, progress=s.progress,
         chosen=chosen, likelihoods=_likelihoods(s, adapter) if chosen is None else None, judge=_judge_of_answers(s),
+        looks=_looks(s, adapter, questions) if chosen is None else (),
     )  # fmt: skip
     s.progress.finish()
     report["notes"] += adapter_notes(s, retriever.recipe)
@@ -129,18 +130,43 @@ def _written(s: Session, report: dict[str, Any], folder: Path) -> dict[str, Any]
     }  # fmt: skip
 
 
+def _reports(s: Session, verb: str) -> Iterator[dict[str, Any]]:
+    """The workspace's reports of this verb, the newest first; what cannot be read is passed over."""
+    for file in sorted(s.workspace.runs_folder.glob(f"*-{verb}*/report.json"), reverse=True):
+        try:
+            report = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):  # half a file
+            continue
+        if isinstance(report, dict):
+            yield report
+
+
+def _looks(s: Session, adapter: str | None, questions: Sequence[TestQuestion]) -> list[frozenset[str]]:
+    """The questions of earlier comparisons of the same model and adapter, each set once, the oldest first; up to these
+    very questions, if they were asked before."""
+    now = frozenset(question.id for question in questions)
+    sets: list[frozenset[str]] = []
+    for report in _reports(s, "compare"):
+        try:
+            if (report["integrity"]["adapter"], report["models"]["generator"]) == (adapter, s.generator.id):
+                sets.append(frozenset(item["id"] for item in report["items"]))
+        except (KeyError, TypeError):  # of an older version
+            continue
+    oldest_first = list(dict.fromkeys(reversed(sets)))
+    return oldest_first[: oldest_first.index(now)] if now in oldest_first else oldest_first
+
+
 def _since(s: Session, report: Mapping[str, Any], verb: str) -> dict[str, Any] | None:
     """Against the newest earlier report of this verb on the same questions; None where there is none."""
     from eval.report_diff import diff
 
-    for file in sorted(s.workspace.runs_folder.glob(f"*-{verb}*/report.json"), reverse=True):
+    for earlier in _reports(s, verb):
         try:
-            earlier = json.loads(file.read_text("utf-8"))
             if earlier["questions"]["hash"] != report["questions"]["hash"]:
                 continue
             compare = s.settings.compare
             return diff(earlier, report, seed=compare.seed, samples=compare.samples)
-        except (OSError, ValueError, KeyError, TypeError, FieldguideError):  # of an older version, or half a file
+        except (KeyError, TypeError, FieldguideError):  # of an older version
             continue
     return None
 

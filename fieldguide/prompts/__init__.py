@@ -47,15 +47,38 @@ def answer_prompt(question: str, context: Context | None) -> Prompt:
     return (Message("system", load("answer_system")), Message("user", user))
 
 
+WORDINGS = 4
+SERVED = ("answer_system", "answer_system_closed")
+"""Prompt files that serve; wording n of each, from 2, is the file with "_n" at its end."""
+
+
+def instructed(prompt: Prompt, wording: int) -> Prompt:
+    """The prompt with its instruction in the ``wording`` of that number (from 1, which serves); as it is where it has
+    none.
+
+    Raises ValueError for a number of which there is no wording.
+    """
+    if not 1 <= wording <= WORDINGS:
+        raise ValueError(f"wordings count from 1 to {WORDINGS}, there is none with the number {wording}")
+    if wording == 1:
+        return prompt
+    others = {load(name): load(f"{name}_{wording}") for name in SERVED}
+    return tuple(
+        Message("system", others.get(message.content, message.content)) if message.role == "system" else message
+        for message in prompt
+    )
+
+
 def with_examples(prompt: Prompt, examples: Sequence[Message]) -> Prompt:
     """The prompt with worked examples, as earlier turns of the conversation, between instruction and question."""
     return (prompt[0], *examples, *prompt[1:])
 
 
-def answer_prompt_hash() -> str:
-    """Changes when any file or the layout of an answer's prompt changes."""
+def answer_prompt_hash(wording: int = 1) -> str:
+    """Changes when any file or the layout of an answer's prompt in this wording changes."""
     sample = ScoredChunk(Chunk("", "", (), "{text}", (), "{context}"), 0.0, 1)
-    shown = answer_prompt("{question}", Context((sample, sample), "")) + answer_prompt("{question}", None)
+    prompts = (answer_prompt("{question}", Context((sample, sample), "")), answer_prompt("{question}", None))
+    shown = [message for prompt in prompts for message in instructed(prompt, wording)]
     return content_hash(*(part for message in shown for part in (message.role, message.content)))
 
 

@@ -49,7 +49,7 @@ def test_not_enough_evidence() -> None:
     assert kind == "undecided"
     assert "not enough evidence to tell tuned + RAG from base + RAG" in words
     assert "95% interval −5.0 to 15.4, 60 questions" in words
-    assert "about 580 more questions" in words
+    assert "about 660 more questions" in words
     assert "rough" in words
     assert words.endswith("that is not evidence enough; until it is, serve base + RAG.")
 
@@ -136,10 +136,10 @@ def test_nothing_measured() -> None:
 @pytest.mark.parametrize(
     ("mean", "half", "n", "needed"),
     [
-        (0.05, 0.1, 100, "1,100"),  # half as wide as 1.66 times the mean has to be: eleven times as many
-        (-0.05, 0.1, 100, "1,100"),
+        (0.05, 0.1, 100, "1,200"),  # half as wide as 1.76 times the mean has to be: twelve times as many
+        (-0.05, 0.1, 100, "1,200"),
         (0.05, 0.02, 100, "10"),
-        (0.01, 0.05, 50, "3,400"),
+        (0.01, 0.05, 50, "3,900"),
         (0.006, 0.3, 50, "more than 10,000"),
         (0.004, 0.1, 50, None),
         (0.0, 0.0, 50, None),

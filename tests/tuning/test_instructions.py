@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldguide.models.base import Message
-from fieldguide.prompts import answer_prompt, answer_prompt_hash, load
+from fieldguide.prompts import SERVED, WORDINGS, answer_prompt, answer_prompt_hash, instructed, load
 from fieldguide.replies import REFUSAL
 from fieldguide.types import Chunk, Context, ScoredChunk
 from tuning.examples import Example
-from tuning.instructions import SERVED, WORDINGS, instructed, varied
+from tuning.instructions import varied
 
 CONTEXT = Context((ScoredChunk(Chunk("c", "d", (), "text"), 1.0, 1),), "rank")
 
