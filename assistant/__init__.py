@@ -1,1 +1,1 @@
-"""Question → cited answer. ``assistant.answer`` is the main flow, ``assistant.cite`` checks what it says."""
+"""Question → cited answer. ``assistant.flow`` is the main flow, ``assistant.cite`` checks what it says."""

@@ -1,13 +1,13 @@
-"""The main flow of answering: question → passages → prompt → text → checked citations.
+"""Answers over given passages: prompt → text → checked citations. ``assistant.flow`` is the whole way from a question.
 
-Works on batches; one question is a batch of one. Knows the retriever and the generator only by their Protocols.
+Works on batches; one question is a batch of one. Knows the generator only by its Protocol.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,7 @@ from fieldguide.prompts import answer_prompt, answer_prompt_hash, instructed, wi
 from fieldguide.prompts.indicator import marked
 from fieldguide.replies import read_reply
 from fieldguide.settings import Answer as AnswerSettings
-from fieldguide.types import Answer, Context, Document, Retriever, Trace
-
-
-def ask(
-    questions: Sequence[str],
-    *,
-    retriever: Retriever | None,
-    generator: Generator,
-    adapter: str | None,
-    documents: Mapping[str, Document],
-    settings: AnswerSettings,
-) -> list[Answer]:
-    """An answer to each question, over retrieved passages or (``retriever`` None) from the model alone."""
-    contexts: Sequence[Context | None] = [None] * len(questions)
-    started = time.perf_counter()
-    if retriever is not None:
-        contexts = retriever.contexts(questions)
-    answers = answer_in_context(
-        questions, contexts, generator=generator, adapter=adapter, documents=documents, settings=settings,
-        index=retriever.index_id if retriever is not None else None,
-    )  # fmt: skip
-    total = time.perf_counter() - started
-    generate = sum(answer.trace.seconds["generate"] for answer in answers)
-    seconds = {"retrieve": (total - generate) / max(len(answers), 1), "generate": generate / max(len(answers), 1)}
-    return [replace(answer, trace=replace(answer.trace, seconds=seconds)) for answer in answers]
+from fieldguide.types import Answer, Context, Document, Trace
 
 
 def answer_in_context(
@@ -118,6 +94,15 @@ def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]
     return {
         "text": answer.text,
         "abstained": answer.abstained,
+        "confidence": answer.confidence,
+        "origin": answer.origin,
+        "withheld": answer.withheld,
+        "conflicts": [
+            asdict(c)
+            | {name: file_name(documents, of) for name, of in (
+                ("source", c.cited_document), ("other_source", c.other_document), ("newer_source", c.newer))}
+            for c in answer.conflicts
+        ],
         "citations": [asdict(c) | {"source": Path(c.source).name} for c in answer.citations],
         "unsupported": list(answer.unsupported),
         "passages": [

@@ -243,8 +243,33 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two documents that say different things: the sentence cited, and the one that says otherwise.
+
+    ``newer`` is the document (its id) that was preferred for its date, "" where no date tells.
+    """
+
+    statement: str
+    cited: Span
+    cited_document: str
+    other: str
+    other_span: Span
+    other_document: str
+    newer: str = ""
+
+
+Origin = Literal["documents", "memory"]
+"""Where an answer comes from: passages, or what the model has learned (then it is labelled so, and cites nothing)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with its citations, the statements that no passage supports, and its trace."""
+    """An answer with its citations, the statements that no passage supports, and its trace.
+
+    ``abstained``: it says that the documents do not hold the answer; ``text`` is then "", and ``withheld`` what the
+    model wrote, if it wrote anything. ``confidence`` is the calibrated chance that the answer is right, 0 to 1, None
+    where nothing was calibrated (``assistant.confidence``).
+    """
 
     question: str
     text: str
@@ -253,6 +278,10 @@ class Answer:
     passages: tuple[ScoredChunk, ...]
     abstained: bool
     trace: Trace
+    confidence: float | None = None
+    origin: Origin = "documents"
+    withheld: str = ""
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Retriever(Protocol):

@@ -22,6 +22,7 @@ from fieldguide.errors import FieldguideError, ModelError
 from fieldguide.replies import room
 
 if TYPE_CHECKING:
+    from assistant.flow import Assistant
     from fieldguide.catalog import Artefact, Catalog
     from fieldguide.models.base import Embedder, Generator
     from fieldguide.models.transformers_generator import TransformersGenerator
@@ -188,6 +189,13 @@ class Session:
             self.catalog, self.workspace.index_folder, self.embedder, self.settings.retrieval,
             scope=seen, tools=self.tools, budget=budget if reading else None,
         )  # fmt: skip
+
+    def assistant(self, retriever: HybridRetriever | None, *, base: bool = False) -> Assistant:
+        """What answers questions over this retriever (None: from the model alone), as ``ask``, chat and batch serve."""
+        from assistant.flow import Assistant
+
+        documents = {document.id: document for document in self.catalog.documents()}
+        return Assistant(retriever, self.generator, None if base else self.adapter(), documents, self.answering)
 
     @property
     def cross_encoder(self) -> Path | None:

@@ -179,7 +179,6 @@ def ask(
 ) -> dict[str, Any]:
     """Answer one question and show where the answer stands."""
     from assistant.answer import as_json
-    from assistant.answer import ask as run
     from retrieval.scope import EVERYTHING
 
     if user is not None and not rag:
@@ -189,15 +188,12 @@ def ask(
     question = question.encode("utf-8", "replace").decode("utf-8")  # bytes that are no UTF-8 come as lone surrogates
     if not question.strip():
         raise FieldguideError('The question is empty; ask one, like: fieldguide ask "What happened at Elyria?"')
-    documents = {document.id: document for document in s.catalog.documents()}
     retriever = s.retriever(wanted_facets(where), user) if rag else None
-    adapter = load_adapter(s, base=base)
-    answer = run(
-        [question], retriever=retriever, generator=s.generator, adapter=adapter, documents=documents,
-        settings=s.answering,
-    )[0]  # fmt: skip
+    assistant = s.assistant(retriever, base=base)
+    answer = assistant.answer([question])[0]
     recipe = retriever.within(EVERYTHING).recipe if retriever is not None else None  # whatever --where and --user say
-    notes = adapter_notes(s, recipe) if adapter else []
+    notes = adapter_notes(s, recipe) if assistant.adapter else []
+    documents = assistant.documents
     if not s.as_json:
         show_answer(s, answer, documents, show_passages)
         for note in notes:
@@ -216,7 +212,7 @@ def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def show_answer(s: Session, answer: Answer, documents: dict[str, Document], show_passages: bool) -> None:
+def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], show_passages: bool) -> None:
     """The answer on the screen, each citation with file, page and quote."""
     out = s.console
     s.progress.finish()

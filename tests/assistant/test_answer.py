@@ -1,6 +1,7 @@
 import pytest
 
-from assistant.answer import answer_in_context, ask
+from assistant.answer import answer_in_context
+from assistant.flow import Assistant
 from fieldguide.errors import ModelError
 from fieldguide.files import file_hash
 from fieldguide.models.scripted import ScriptedGenerator
@@ -47,10 +48,7 @@ def adapter(tmp_path):
 
 def put(made, generator, questions=QUESTIONS, retriever="all", adapter=None, **settings):
     retriever = Finding(made.context) if retriever == "all" else retriever
-    return ask(
-        questions, retriever=retriever, generator=generator, adapter=adapter, documents=made.documents,
-        settings=Settings(**settings),
-    )  # fmt: skip
+    return Assistant(retriever, generator, adapter, made.documents, Settings(**settings)).answer(questions)
 
 
 def test_each_question_is_asked_over_its_passages_in_the_order_served(made):
