@@ -31,11 +31,13 @@ def answer_in_context(
     index: str | None,
     examples: Sequence[Message] = (),
     wording: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[Answer]:
     """An answer to each question over the passages given (None: without any), with checked citations.
 
     ``examples`` are turns that every prompt shows before its question (``fieldguide.prompts.with_examples``), and
-    ``wording`` is that of its instruction (``instructed``).
+    ``wording`` is that of its instruction (``instructed``). At a ``temperature`` over 0 answers are drawn by ``seed``.
 
     Where a context is empty the answer abstains: nothing is generated without a passage to check it against. So it
     does where the model replies that the documents do not hold it. Marks and quotes that a model was trained to write
@@ -44,7 +46,9 @@ def answer_in_context(
     asked = [n for n, context in enumerate(contexts) if context is None or context.passages]
     prompts = [with_examples(prompt_of(questions[n], contexts[n], settings, wording), examples) for n in asked]
     started = time.perf_counter()
-    replies = generator.generate(prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter)
+    replies = generator.generate(
+        prompts, max_new_tokens=settings.max_new_tokens, adapter=adapter, temperature=temperature, seed=seed
+    )
     generated = dict(zip(asked, replies, strict=True))
     seconds = {"generate": (time.perf_counter() - started) / max(len(questions), 1)}
     return [
@@ -70,10 +74,13 @@ def _answer(
     wording: int,
     seconds: Mapping[str, float],
 ) -> Answer:
-    text = read_reply(generation.text).answer if generation is not None else ""
+    reply = read_reply(generation.text) if generation is not None else None
+    text = reply.answer if reply is not None else ""
     passages = context.passages if context is not None else ()
     citations, unsupported = (
-        cite(question, text, context, documents, settings.support) if context else ([], [text] * bool(text))
+        cite(question, text, context, documents, settings.support, reply.marks if reply is not None else ())
+        if context
+        else ([], [text] * bool(text))
     )
     trace = Trace(
         model=model,
@@ -85,6 +92,7 @@ def _answer(
         completion_tokens=generation.completion_tokens if generation is not None else 0,
         finish=generation.finish if generation is not None else "abstained",
         seconds=seconds,
+        likelihood=generation.likelihood if generation is not None else None,
     )
     return Answer(question, text, tuple(citations), tuple(unsupported), passages, not text, trace)
 

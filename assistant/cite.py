@@ -1,12 +1,12 @@
 """Citations by alignment: which characters of which page say what the answer says? No model is believed.
 
 A statement is supported by a passage if it stands there word for word (whatever case and spacing), or if a short
-window of the passage holds at least ``support`` of its content words and all of its numbers.
+window of the passage holds at least ``support`` of its content words, all of its numbers and all of its names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fieldguide import align
@@ -25,12 +25,14 @@ class _Support:
 
 
 def cite(
-    question: str, answer: str, context: Context, documents: Mapping[str, Document], support: float
-) -> tuple[list[Citation], list[str]]:
+    question: str, answer: str, context: Context, documents: Mapping[str, Document], support: float,
+    marks: Sequence[int] = (),
+) -> tuple[list[Citation], list[str]]:  # fmt: skip
     """A citation for each statement of the answer that a passage supports, and the statements without one.
 
     Where a statement stands in several places, the one whose surroundings share most words with the question is
-    cited, then the better ranked passage.
+    cited, then one that the model named (``marks``, numbers of passages from 1: only where they check out), then the
+    better ranked passage.
     """
     citations: list[Citation] = []
     unsupported: list[str] = []
@@ -44,7 +46,10 @@ def cite(
         if not found:
             unsupported.append(statement)
             continue
-        best = max(found, key=lambda f: (f.score, f.relevance, -context.passages[f.passage].rank))
+        best = max(
+            found,
+            key=lambda f: (f.score, f.relevance, f.passage + 1 in marks, -context.passages[f.passage].rank),
+        )
         citations += _citations(statement, best, context, documents)
     return citations, unsupported
 
@@ -55,6 +60,9 @@ def _support(question: str, statement: str, number: int, passage: ScoredChunk, s
     if not matches:
         close = align.find_close(statement, text)
         if close is None or close.score < support or len(align.content_tokens(statement)) < 2:
+            return None
+        low, high = _surroundings(text, close.start, close.end)
+        if align.names(statement) - set(align.tokens(f"{passage.chunk.context} {text[low:high]}")):
             return None
         matches = [close]
     asked = set(align.content_tokens(question))

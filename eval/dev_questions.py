@@ -55,6 +55,12 @@ def dev_questions(catalog: Catalog, file: Path | None, limit: int, seed: int) ->
     return out
 
 
+def unanswerable_pairs(catalog: Catalog, limit: int, seed: int) -> list[DevQuestion]:
+    """At most ``limit`` dev pairs that no document answers, drawn by the seed; their reference is ""."""
+    pairs = choose([pair for pair in catalog.pairs("dev") if not pair.answerable], limit, seed)
+    return [DevQuestion(TestQuestion(p.id, p.question, ("",), p.document, (), p.kind), ()) for p in pairs]
+
+
 def with_gold(questions: Sequence[TestQuestion], catalog: Catalog) -> list[DevQuestion]:
     """The questions with their gold chunks, by their pages (``on_pages``)."""
     chunks = _chunks(catalog)

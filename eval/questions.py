@@ -62,14 +62,19 @@ def read_questions(path: Path, documents: Mapping[str, Document]) -> list[TestQu
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise FieldguideError(f"The questions in {path} cannot be read: {error}.") from None
+        reason = error.strerror if isinstance(error, OSError) else "they are not UTF-8"
+        raise FieldguideError(f"The questions in {path} cannot be read: {reason}.") from None
     faults: list[str] = []
     found: list[TestQuestion] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = _Row.model_validate(json.loads(line))
+            value = json.loads(line)
+            if not isinstance(value, dict):
+                faults.append(f"line {number}: not an object with id, question and answer")
+                continue
+            row = _Row.model_validate(value)
         except ValidationError as error:
             faults += [f"line {number}: {'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()]
             continue

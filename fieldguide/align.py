@@ -120,6 +120,18 @@ def content_tokens(text: str) -> list[str]:
     return [token for token in tokens(text) if token not in _STOPWORDS]
 
 
+def names(statement: str) -> set[str]:
+    """The words that are written as names, case-folded: with a capital, and not at the beginning unless another such
+    word follows. In German, where every noun has one, they are all nouns."""
+    found: set[str] = set()
+    words = re.findall(r"[^\W\d_][\w'’-]*", statement)
+    capital = [word[:1].isupper() and word.casefold() not in _STOPWORDS for word in words]
+    for n, word in enumerate(words):
+        if capital[n] and (n > 0 or (len(words) > 1 and capital[1])):
+            found.update(tokens(word))
+    return found
+
+
 def find_exact(statement: str, text: str) -> list[Match]:
     """Every place where the statement stands in the text, whatever case, white space, quotes or dashes.
 

@@ -101,6 +101,11 @@ def numeric_match(prediction: str, references: str | Sequence[str], tolerance: f
     return max(scores) if scores else None
 
 
+def same_quantity(one: Quantity, other: Quantity) -> bool | None:
+    """Whether two quantities of one dimension are equal, units converted; None where their dimensions differ."""
+    return _same(one, other, TOLERANCE) if _dimension_of(one) == _dimension_of(other) else None
+
+
 def _same(wanted: Quantity, said: Quantity, tolerance: float) -> bool:
     if not wanted.unit or not said.unit:
         pairs = [(wanted.value, said.value)]

@@ -350,6 +350,17 @@ class Answer(_Section):
     support: float = Field(
         0.6, gt=0, le=1, description="share of a statement's words that a cited span must hold to support it"
     )
+    entailment: bool = Field(False, description="ask the generator too whether a cited span says the statement")
+    refuse: Literal["model", "calibrated"] = Field(
+        "calibrated", description='who declines: the model alone, or also a confidence below what "calibrate" chose'
+    )
+    from_memory: bool = Field(
+        False, description="where the documents hold no answer, give the model's own, labelled so, before declining"
+    )
+    samples: int = Field(1, ge=1, le=16, description="answers drawn of each question, the first greedily")
+    pick: Literal["support", "vote", "likelihood"] = Field("support", description="which of several samples is given")
+    temperature: float = Field(0.7, gt=0, le=2, description="of the further samples")
+    newest: bool = Field(True, description="where two documents contradict each other, answer from the newer one")
 
 
 class Variant(_Section):

@@ -229,7 +229,11 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an answer came about, by hashes. ``adapter`` is read off the loaded weights, None when none was on."""
+    """How an answer came about, by hashes. ``adapter`` is read off the loaded weights, None when none was on.
+
+    ``likelihood`` is the mean log-likelihood of the answer's tokens, ``agreement`` the mean token F1 (0 to 1) of the
+    other samples with it; None where that is not known.
+    """
 
     model: str
     adapter: str | None
@@ -240,6 +244,8 @@ class Trace:
     completion_tokens: int
     finish: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    likelihood: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fieldguide import __version__
-from fieldguide.cli import reports
+from fieldguide.cli import calibrating, reports
 from fieldguide.cli.adapters import adapters_app
 from fieldguide.cli.exporting import export
 from fieldguide.cli.options import HERE, After, Json, Root, User, Where
@@ -345,6 +345,7 @@ def auto(
         s.emit(choosing.auto(s, questions, minutes, max_questions, dry_run=dry_run))
 
 
+app.command()(calibrating.calibrate)
 app.command()(reports.compare)
 app.command("eval")(reports.evaluate)
 app.command()(reports.robustness)

@@ -190,12 +190,18 @@ class Session:
             scope=seen, tools=self.tools, budget=budget if reading else None,
         )  # fmt: skip
 
-    def assistant(self, retriever: HybridRetriever | None, *, base: bool = False) -> Assistant:
+    def assistant(self, retriever: HybridRetriever | None, *, base: bool = False, calibrated: bool = True) -> Assistant:
         """What answers questions over this retriever (None: from the model alone), as ``ask``, chat and batch serve."""
         from assistant.flow import Assistant
+        from fieldguide.cli.calibrating import read_calibration
 
         documents = {document.id: document for document in self.catalog.documents()}
-        return Assistant(retriever, self.generator, None if base else self.adapter(), documents, self.answering)
+        adapter = None if base else self.adapter()
+        calibration = read_calibration(self, adapter) if calibrated and retriever is not None else None
+        return Assistant(
+            retriever, self.generator, adapter, documents, self.answering, calibration,
+            lambda: {document: reading.date for document, reading in self.catalog.readings().items()},
+        )  # fmt: skip
 
     @property
     def cross_encoder(self) -> Path | None:

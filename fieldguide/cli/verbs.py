@@ -212,11 +212,25 @@ def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:
     return wanted
 
 
+DECLINED = "The documents hold nothing about this."
+_NEAREST = 3
+_BEGINNING = 160
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _BEGINNING else line[:_BEGINNING].rsplit(" ", 1)[0] + " …"
+
+
 def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], show_passages: bool) -> None:
     """The answer on the screen, each citation with file, page and quote."""
     out = s.console
     s.progress.finish()
-    out.print(Text("\n" + (answer.text or "The documents hold nothing about this."), style="bold"))
+    out.print(Text("\n" + (answer.text or DECLINED), style="bold"))
+    if answer.abstained and answer.withheld and answer.confidence is not None:
+        out.print(Text(f"  Too unsure to answer (confidence {answer.confidence:.2f}).", style="yellow"))
+    if answer.origin == "memory":
+        out.print(Text("  From the model's memory: the documents hold nothing about this.", style="yellow"))
     for number, c in enumerate(answer.citations, 1):
         out.print(
             Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green")
@@ -225,6 +239,16 @@ def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], s
     for statement in answer.unsupported:
         if statement and answer.passages:
             out.print(Text(f"  No passage supports: {statement}", style="yellow"))
+    for conflict in answer.conflicts:
+        name = Path(documents[conflict.other_document].source).name
+        told = {conflict.other_document: "newer, preferred", conflict.cited_document: "older"}
+        which = told.get(conflict.newer, "no date tells which is newer")
+        place = f"{name}, page {conflict.other_span.page}"
+        out.print(Text(f"  {place}, says otherwise ({which}): “{conflict.other}”", style="yellow"))
+    if answer.abstained and not show_passages:
+        for p in answer.passages[:_NEAREST]:
+            name = Path(documents[p.chunk.document].source).name
+            out.print(Text(f"  nearest: {name}, page {p.chunk.pages[0]}: “{_beginning(p.chunk.text)}”", style="dim"))
     if not answer.passages and answer.text:
         out.print(Text("  Answered without the documents: nothing here is checked.", style="yellow"))
     if show_passages:
@@ -237,6 +261,10 @@ def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], s
             out.print(Text(p.chunk.text, style="dim"))
     t = answer.trace
     tuned = f"adapter {t.adapter[:16]}" if t.adapter else "no adapter"
+    sure = f", confidence {answer.confidence:.2f}" if answer.confidence is not None else ""
     out.print(
-        Text(f"\n  {t.model}, {tuned}, {len(answer.passages)} passages, {sum(t.seconds.values()):.1f} s", style="dim")
+        Text(
+            f"\n  {t.model}, {tuned}, {len(answer.passages)} passages{sure}, {sum(t.seconds.values()):.1f} s",
+            style="dim",
+        )
     )

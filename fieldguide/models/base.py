@@ -6,7 +6,7 @@ Knows nothing of any library; one file beside this one for each implementation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -34,6 +34,8 @@ class Generation:
 
     ``adapter`` is the id of the adapter that was active in the weights while generating, None if none was.
     ``money`` is what it cost at a provider, in the currency of the provider or of the prices in the settings.
+    ``likelihood`` is the mean log-likelihood of its tokens and its end, at most 0; None where the model does not tell;
+    it plays no part where generations are compared, since batches differ in the last digits.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Generation:
     finish: Literal["stop", "length"]
     adapter: str | None
     money: float = 0.0
+    likelihood: float | None = field(default=None, compare=False)
 
 
 class Embedder(Protocol):

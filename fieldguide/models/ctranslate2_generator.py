@@ -25,6 +25,9 @@ from fieldguide.types import content_hash
 TOKENIZER = "tokenizer"
 _FILES = ("model.bin", "config.json", "vocabulary.json")
 _TYPES = {"auto": "default", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+Made = tuple[list[int], float | None]
+"""New ids, and their mean log-likelihood where it is known."""
+
 _SLACK = 16
 """Most tokens by which the prompts of a batch may differ: CTranslate2 reads at once only as much of each prompt as the
 shortest has, and the rest token by token."""
@@ -117,20 +120,23 @@ class CTranslate2Generator:
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         for group in even_batches([len(ids) for ids in rows], self.batch_tokens, _SLACK):
             here = [rows[i] for i in group]
+            made: list[Made]
             if temperature > 0:
                 made = [
-                    self._draw(rows[i], max_new_tokens, tuple(stop), SeededDraw([seeds[i]], temperature)) for i in group
+                    (self._draw(rows[i], max_new_tokens, tuple(stop), SeededDraw([seeds[i]], temperature)), None)
+                    for i in group
                 ]
             else:
                 made = self._greedy(here, max_new_tokens, tuple(stop))
-            for i, new in zip(group, made, strict=True):
-                found[i] = self._finish(len(rows[i]), new, tuple(stop))
+            for i, (new, likelihood) in zip(group, made, strict=True):
+                found[i] = self._finish(len(rows[i]), new, tuple(stop), likelihood)
             if self.on_batch is not None:
                 self.on_batch(len(group))
         return [found[i] for i in range(len(rows))]
 
-    def _greedy(self, rows: list[list[int]], limit: int, stop: tuple[str, ...]) -> list[list[int]]:
-        """The new ids of each row: up to its end token, its first stop string, or the limit."""
+    def _greedy(self, rows: list[list[int]], limit: int, stop: tuple[str, ...]) -> list[tuple[list[int], float | None]]:
+        """The new ids of each row, up to its end token, its first stop string, or the limit, and their mean
+        log-likelihood (of all that was generated)."""
         so_far: list[list[int]] = [[] for _ in rows]
         cut: dict[int, int] = {}
 
@@ -140,8 +146,9 @@ class CTranslate2Generator:
                 cut[step.batch_id] = len(so_far[step.batch_id])
             return step.batch_id in cut
 
-        results = self._call(rows, limit, callback=ended if stop else None)
-        return [list(result.sequences_ids[0])[: cut.get(i)] for i, result in enumerate(results)]
+        results = self._call(rows, limit, callback=ended if stop else None, return_scores=True)
+        made = [(list(result.sequences_ids[0]), float(result.scores[0])) for result in results]
+        return [(new[: cut.get(i)], likelihood) for i, (new, likelihood) in enumerate(made)]
 
     def _stops(self, new: list[int], stop: tuple[str, ...]) -> bool:
         """Whether a stop string stands in the end of what was generated."""
@@ -173,11 +180,13 @@ class CTranslate2Generator:
             **more,
         )
 
-    def _finish(self, prompt_tokens: int, new: list[int], stop: tuple[str, ...]) -> Generation:
+    def _finish(
+        self, prompt_tokens: int, new: list[int], stop: tuple[str, ...], likelihood: float | None
+    ) -> Generation:
         end = next((i for i, token in enumerate(new) if token in self._end_ids), None)
         text, stopped = cut_at(decode(self.tokenizer, new[:end]), stop)
         finish: Literal["stop", "length"] = "stop" if stopped or end is not None else "length"
-        return Generation(text, prompt_tokens, len(new[:end]), finish, None)
+        return Generation(text, prompt_tokens, len(new[:end]), finish, None, likelihood=likelihood)
 
 
 def find(name: str, offline: Path | None) -> Path:

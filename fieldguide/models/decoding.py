@@ -65,6 +65,38 @@ class Stopper:
         return any(mark in text for mark in self.stop)
 
 
+class Likelihoods:
+    """A logits processor that changes nothing and notes how likely each token was that was chosen.
+
+    The tokens of one call are known at the next, those of the last one only in the end (``of``).
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._chosen: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        self._note(input_ids[:, -1])
+        self._before = scores.detach().float()
+        return scores
+
+    def _note(self, tokens: Any) -> None:
+        if self._before is not None:
+            self._chosen.append(self._before.log_softmax(-1).gather(-1, tokens[:, None])[:, 0])
+
+    def of(self, last: Any, lengths: Sequence[int]) -> list[float | None]:
+        """Mean log-likelihood of each row's first ``lengths[row]`` tokens; None for a row of none.
+
+        ``last`` are the tokens of the last call, shape (rows,).
+        """
+        import torch
+
+        self._note(last)
+        self._before = None
+        table = torch.stack(self._chosen)
+        return [float(table[:n, row].mean()) if n else None for row, n in enumerate(lengths)]
+
+
 class SeededDraw:
     """A logits processor that makes the greedy choice a draw from softmax(logits / temperature).
 

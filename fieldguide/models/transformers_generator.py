@@ -21,7 +21,7 @@ from fieldguide.models.adapter_strength import (
 )
 from fieldguide.models.base import Generation, Prompt
 from fieldguide.models.chat import Chat
-from fieldguide.models.decoding import SeededDraw, Stopper, batches, cut_at, decode, draw_seeds
+from fieldguide.models.decoding import Likelihoods, SeededDraw, Stopper, batches, cut_at, decode, draw_seeds
 from fieldguide.models.weights import pick_device, quiet
 
 
@@ -173,6 +173,7 @@ class TransformersGenerator:
         ids = torch.tensor([[self._pad_id] * (width - len(row)) + row for row in rows], device=self.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         stopper = Stopper(self.tokenizer, stop, width, len(rows))
+        likelihoods = Likelihoods()
         self.model.eval()
         with torch.inference_mode():
             output = self.model.generate(
@@ -181,19 +182,26 @@ class TransformersGenerator:
                 max_new_tokens=limit,
                 do_sample=False,
                 stopping_criteria=[stopper] if stop else None,
-                logits_processor=[draw] if draw is not None else None,
+                logits_processor=[likelihoods, *([draw] if draw is not None else [])],
             )
-        made = output[:, width:].tolist()
+        made = [new[:length] for new, length in zip(output[:, width:].tolist(), stopper.lengths, strict=True)]
+        counted = [len(new) if (end := self._end(new)) is None else end + 1 for new in made]
+        sure = likelihoods.of(output[:, -1], counted)
         return [
-            self._finish(len(row), new[:length], stop, active)
-            for row, new, length in zip(rows, made, stopper.lengths, strict=True)
+            self._finish(len(row), new, stop, active, mean) for row, new, mean in zip(rows, made, sure, strict=True)
         ]
 
-    def _finish(self, prompt_tokens: int, new: list[int], stop: tuple[str, ...], active: str | None) -> Generation:
-        end = next((i for i, token in enumerate(new) if token in self._end_ids), None)
+    def _end(self, new: Sequence[int]) -> int | None:
+        """Where the first end token stands."""
+        return next((i for i, token in enumerate(new) if token in self._end_ids), None)
+
+    def _finish(
+        self, prompt_tokens: int, new: list[int], stop: tuple[str, ...], active: str | None, likelihood: float | None
+    ) -> Generation:
+        end = self._end(new)
         text, stopped = cut_at(decode(self.tokenizer, new[:end]), stop)
         finish: Literal["stop", "length"] = "stop" if stopped or end is not None else "length"
-        return Generation(text, prompt_tokens, len(new[:end]), finish, active)
+        return Generation(text, prompt_tokens, len(new[:end]), finish, active, likelihood=likelihood)
 
     def _switch(self, adapter: str | None) -> None:
         if self._peft is None:

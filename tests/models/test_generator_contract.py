@@ -205,3 +205,26 @@ def test_progress_counts_every_prompt_once(subject: Subject) -> None:
     subject.generator.generate(PROMPTS, max_new_tokens=2)
     subject.generator.on_batch = None  # type: ignore[attr-defined]
     assert sum(counts) == len(PROMPTS)
+
+
+def test_likelihood_is_what_a_forward_pass_gives(subject: Subject, tiny_model: Path) -> None:
+    made = subject.generator.generate(PROMPTS, max_new_tokens=6)
+    if not hasattr(subject.generator, "tokenizer"):
+        assert [generation.likelihood for generation in made] == [None] * len(PROMPTS)
+        return
+    import torch
+
+    compared = 0
+    judge: Any = subject.generator if hasattr(subject.generator, "using") else load_generator(str(tiny_model))
+    for prompt_, generation in zip(PROMPTS, made, strict=True):
+        before = judge.render(prompt_)
+        new = judge.tokenizer(generation.text, add_special_tokens=False)["input_ids"]
+        if judge.tokenizer.decode(new) != generation.text or len(new) != generation.completion_tokens:
+            continue  # text that does not come back as the same tokens
+        new += [judge.chat.end_id] * (generation.finish == "stop")
+        with torch.inference_mode():
+            logits = judge.model(torch.tensor([before + new])).logits[0, len(before) - 1 : -1].float()
+        wanted = logits.log_softmax(-1).gather(-1, torch.tensor(new)[:, None]).mean()
+        assert generation.likelihood == pytest.approx(float(wanted), abs=2e-3)
+        compared += 1
+    assert compared
