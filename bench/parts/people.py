@@ -83,9 +83,16 @@ def shelf(name: str, data: Path, root: Path, settings: Mapping[str, Any], most: 
 
 
 def tune(root: Path) -> dict[str, Any]:
-    """`fieldguide tune` in the workspace, unless an adapter is in use there; what it told, {} if nothing was done."""
+    """`fieldguide tune` in the workspace, unless an adapter is in use there; what it told, {} if nothing was done.
+
+    The adapter is put in use whatever its own gate says of a few held-out examples: it is what shall be measured.
+    """
     with session("bench", root) as s:
-        return {} if s.catalog.active("adapter") is not None else verbs.tune(s)
+        if s.catalog.active("adapter") is not None:
+            return {}
+        told = verbs.tune(s)
+        s.catalog.activate([("adapter", told["adapter"])])
+        return told
 
 
 def _passages(data: Path, root: Path, settings: Mapping[str, Any], most: int) -> list[Question]:

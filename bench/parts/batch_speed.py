@@ -1,0 +1,139 @@
+"""Questions a second: the assistant, and LangChain's retrieval chain with HuggingFacePipeline on the same model,
+adapter, passages, prompt and limits, called with ``.batch``; and the same adapter exported for CTranslate2.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assistant.flow import Assistant
+from eval.questions import TestQuestion
+from fieldguide.cli.session import Session
+from fieldguide.metrics import token_f1
+from fieldguide.models import load_generator
+from fieldguide.models.decoding import batches
+from fieldguide.prompts import answer_prompt
+from fieldguide.types import Context, ScoredChunk
+
+_STOCK_BATCH = 4
+
+
+def measured(s: Session, asked: Sequence[TestQuestion]) -> dict[str, Any]:
+    """``ratio_vs_langchain``: our questions a second over the chain's with our batch size, ``_default`` with its own."""
+    texts = [question.question for question in asked]
+    assistant = s.assistant(s.retriever(), calibrated=False)
+    contexts = [context for context in assistant.contexts(texts) if context is not None]
+    fixed = replace(assistant, retriever=Fixed(texts, contexts, assistant.retriever))
+    model = s.trainable
+    lengths = [model.count_tokens(answer_prompt(q, c)) for q, c in zip(texts, contexts, strict=True)]
+    size = max(1, round(len(texts) / len(batches(lengths, model.batch_tokens))))
+    ours, answers = _timed(lambda: [answer.text for answer in fixed.answer(texts)])
+    rates = {"questions_per_s": len(texts) / ours}
+    out: dict[str, Any] = {"n": len(texts), "batch_size": size, "mean_prompt_tokens": sum(lengths) / len(lengths)}
+    for name, batch_size in (("langchain", size), ("langchain_default", _STOCK_BATCH)):
+        seconds, said = _timed(lambda size=batch_size: _chain(s, assistant, texts, contexts, size))
+        rates[f"{name}_per_s"] = len(texts) / seconds
+        out[f"same_as_{name}"] = _alike(answers, said)
+    for stored in ("f32", "int8"):
+        seconds, said = _exported(s, fixed, texts, stored)
+        rates[f"ct2_{stored}_per_s"] = len(texts) / seconds
+        out[f"ct2_{stored}_identical"], out[f"ct2_{stored}_token_f1"] = _alike(answers, said), _mean_f1(answers, said)
+    best = max(rates["questions_per_s"], rates["ct2_f32_per_s"], rates["ct2_int8_per_s"])
+    return out | {name: round(rate, 4) for name, rate in rates.items()} | {
+        "ratio_vs_langchain": round(best / rates["langchain_per_s"], 2),
+        "ratio_vs_langchain_default": round(best / rates["langchain_default_per_s"], 2),
+        "ratio_same_engine": round(rates["questions_per_s"] / rates["langchain_per_s"], 2),
+        "ratio_same_engine_default": round(rates["questions_per_s"] / rates["langchain_default_per_s"], 2),
+    }  # fmt: skip
+
+
+class Fixed:
+    """A Retriever that has found everything already, so that generation alone is timed."""
+
+    def __init__(self, texts: Sequence[str], contexts: Sequence[Context], real: Any) -> None:
+        self.index_id, self.recipe, self.k = real.index_id, real.recipe, real.k
+        self._known = dict(zip(texts, contexts, strict=True))
+
+    def contexts(self, queries: Sequence[str]) -> list[Context]:
+        return [self._known[query] for query in queries]
+
+    def context(self, ranked: Sequence[ScoredChunk]) -> Context:
+        raise NotImplementedError
+
+    def retrieve(self, queries: Sequence[str], k: int) -> list[list[ScoredChunk]]:
+        return [list(self._known[query].passages[:k]) for query in queries]
+
+
+def _chain(
+    s: Session, assistant: Assistant, texts: Sequence[str], contexts: Sequence[Context], batch_size: int
+) -> list[str]:
+    """LangChain's create_retrieval_chain over the same passages; its prompt is ours in the model's chat template."""
+    warnings.filterwarnings("ignore")
+    from langchain_classic.chains import create_retrieval_chain
+    from langchain_classic.chains.combine_documents import create_stuff_documents_chain
+    from langchain_community.llms.huggingface_pipeline import HuggingFacePipeline
+    from langchain_core.documents import Document
+    from langchain_core.prompts import PromptTemplate
+    from langchain_core.runnables import RunnableLambda
+    from transformers import pipeline
+
+    model = s.trainable
+    known = dict(zip(texts, contexts, strict=True))
+
+    def found(given: dict[str, str]) -> list[Document]:
+        passages = known[given["input"]].passages
+        return [Document(f"[{n}] {p.chunk.context}".rstrip() + f"\n{p.chunk.text}") for n, p in enumerate(passages, 1)]
+
+    shape = [{"role": m.role, "content": m.content} for m in answer_prompt("{input}", Context((), "rank"))]
+    shape[-1]["content"] = "{context}\n\nQuestion: {input}"
+    written = model.tokenizer.apply_chat_template(shape, tokenize=False, add_generation_prompt=True)
+    with model.using(assistant.adapter) as weights:
+        pipe = pipeline(
+            "text-generation", model=weights, tokenizer=model.tokenizer, batch_size=batch_size, return_full_text=False,
+            max_new_tokens=assistant.settings.max_new_tokens, do_sample=False,
+        )  # fmt: skip
+        if model.tokenizer.pad_token_id is None:
+            model.tokenizer.pad_token = model.tokenizer.eos_token
+        model.tokenizer.padding_side = "left"
+        llm = HuggingFacePipeline(pipeline=pipe, batch_size=batch_size)
+        stuff = create_stuff_documents_chain(llm, PromptTemplate.from_template(written))
+        chain = create_retrieval_chain(RunnableLambda(found), stuff)
+        return [row["answer"].strip() for row in chain.batch([{"input": text} for text in texts])]
+
+
+def _exported(s: Session, fixed: Assistant, texts: Sequence[str], stored: str) -> tuple[float, list[str]]:
+    """Seconds and answers of the same adapter, merged and run by CTranslate2."""
+    from tuning.export.ct2 import convert
+    from tuning.export.merged import write_merged
+    from tuning.train import active_adapter
+
+    active = active_adapter(s.catalog, s.workspace.adapters_folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_merged(s.trainable, active[1] if active is not None else None, Path(scratch) / "merged")
+        convert(Path(scratch) / "merged", Path(scratch) / "ct2", stored)
+        generator = load_generator(f"ct2:{Path(scratch) / 'ct2'}")
+        other = replace(fixed, generator=generator, adapter=None)
+        return _timed(lambda: [answer.text for answer in other.answer(texts)])
+
+
+def _timed(work: Any) -> tuple[float, list[str]]:
+    started = time.perf_counter()
+    said: list[str] = work()
+    return time.perf_counter() - started, said
+
+
+def _alike(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    """Share of answers that are the same but for white space and our reading of refusals."""
+    from fieldguide.replies import read_reply
+
+    return sum(a == read_reply(b).answer for a, b in zip(ours, theirs, strict=True)) / len(ours)
+
+
+def _mean_f1(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    return sum(token_f1(a, b) for a, b in zip(ours, theirs, strict=True)) / len(ours)
