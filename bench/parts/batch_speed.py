@@ -25,7 +25,7 @@ _STOCK_BATCH = 4
 
 
 def measured(s: Session, asked: Sequence[TestQuestion]) -> dict[str, Any]:
-    """``ratio_vs_langchain``: our questions a second over the chain's with our batch size, ``_default`` with its own."""
+    """``ratio_vs_langchain``: our questions a second over the chain's with our batch size; ``_default``: its own."""
     texts = [question.question for question in asked]
     assistant = s.assistant(s.retriever(), calibrated=False)
     contexts = [context for context in assistant.contexts(texts) if context is not None]
