@@ -350,6 +350,7 @@ class Answer(_Section):
     support: float = Field(
         0.6, gt=0, le=1, description="share of a statement's words that a cited span must hold to support it"
     )
+    prompts: str = Field("", description="folder with prompts of your own; `fieldguide prompts` writes them there")
     entailment: bool = Field(False, description="ask the generator too whether a cited span says the statement")
     refuse: Literal["model", "calibrated"] = Field(
         "calibrated", description='who declines: the model alone, or also a confidence below what "calibrate" chose'

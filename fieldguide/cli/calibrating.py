@@ -1,4 +1,5 @@
-"""``fieldguide calibrate``: the confidence of answers, and from which one on they are given, by dev questions."""
+"""What makes answers what they are: ``fieldguide calibrate``, the confidence from which on they are given, and
+``fieldguide prompts``, the prompts to edit."""
 
 from __future__ import annotations
 
@@ -83,6 +84,34 @@ def run(s: Session, file: Path | None, precision: float, max_questions: int, *, 
     s.say(f"Refused rightly: {_share(m['refusal_precision'])}; of what cannot be answered: "
           f"{_share(m['refusal_recall'])} refused. Kept in {calibration_file(s)}")  # fmt: skip
     return made.as_json()
+
+
+def prompts(
+    folder: Annotated[Path, typer.Argument(help="Where to write them; files that are there stay as they are.")],
+    as_json: Json = False,
+) -> None:
+    """Write the prompts of answering into a folder, to be edited; name it in answer.prompts.
+
+    An adapter is tuned with the prompts that serve: tune again after a change.
+    """
+    from rich.console import Console
+
+    from fieldguide.cli.session import guarded, print_json
+    from fieldguide.files import write_atomically
+    from fieldguide.prompts import EDITABLE, shipped
+
+    console = Console(stderr=True, soft_wrap=True)
+    with guarded(console, as_json):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [name for name in EDITABLE if not (folder / f"{name}.txt").exists()]
+        for name in written:
+            write_atomically(folder / f"{name}.txt", shipped(name) + "\n")
+        if as_json:
+            print_json({"folder": str(folder), "written": written})
+        console.print(
+            f'{len(written)} prompts written to {folder}; name it in fieldguide.toml: answer.prompts = "{folder}".',
+            highlight=False, markup=False,
+        )  # fmt: skip
 
 
 def calibration_file(s: Session) -> Path:

@@ -346,6 +346,7 @@ def auto(
 
 
 app.command()(calibrating.calibrate)
+app.command()(calibrating.prompts)
 app.command()(reports.compare)
 app.command("eval")(reports.evaluate)
 app.command()(reports.robustness)

@@ -252,9 +252,12 @@ def session(
     console = Console(stderr=True, soft_wrap=True)
     with guarded(console, as_json, root):
         from fieldguide.catalog import Catalog
+        from fieldguide.prompts import look_in
         from fieldguide.workspace import open_workspace
 
         workspace = open_workspace(root, flags)
+        own = workspace.settings.answer.prompts
+        look_in(workspace.root / Path(own).expanduser() if own else None)
         with contextlib.ExitStack() as stack:
             if write:
                 stack.enter_context(workspace.lock(verb))

@@ -5,11 +5,13 @@ Knows nothing of models; what it renders is turned into tokens by a Generator.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from fieldguide.errors import SettingsError
 from fieldguide.models.base import Message, Prompt
 from fieldguide.types import Chunk, Context, ScoredChunk, content_hash
 
@@ -17,10 +19,56 @@ _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
+EDITABLE = (
+    "answer_system", "answer_with_passages", "answer_system_closed", "answer_closed_book", "rewrite_system",
+    "rewrite_user", "entail_system", "entail_user",
+)  # fmt: skip
+"""Prompts of answering that a user may put in the place of these (``look_in``)."""
+
+_own: dict[str, str] = {}
+
+
 @cache
 def load(name: str) -> str:
-    """Text of the prompt file ``name``.txt, without the line break at its end."""
+    """Text of the prompt file ``name``.txt, without the line break at its end; the user's own, where there is one."""
+    return _own[name] if name in _own else shipped(name)
+
+
+def shipped(name: str) -> str:
+    """The text that comes with the product."""
     return (_FOLDER / f"{name}.txt").read_text("utf-8").rstrip("\n")
+
+
+def look_in(folder: Path | None) -> None:
+    """From now on take the ``EDITABLE`` prompts from this folder where it has them (None: from none).
+
+    It holds for the whole process: training, answering and evaluation ask alike. Raises SettingsError that lists every
+    fault: a folder that is not there, a file that is no prompt or no UTF-8, a slot that is missing or unknown.
+    """
+    found: dict[str, str] = {}
+    faults: list[str] = []
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"answer.prompts: there is no folder {folder}; `fieldguide prompts {folder}` makes it.")
+    for file in sorted(folder.glob("*.txt")) if folder is not None else ():
+        if file.stem not in EDITABLE:
+            near = difflib.get_close_matches(file.stem, EDITABLE, 1)
+            hint = f"did you mean {near[0]}.txt?" if near else f"known are {', '.join(EDITABLE)}"
+            faults.append(f"{file.name} is no prompt of answering; {hint}")
+            continue
+        try:
+            text = file.read_text("utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError):
+            faults.append(f"{file.name} cannot be read as UTF-8")
+            continue
+        wanted, has = set(_SLOT.findall(shipped(file.stem))), set(_SLOT.findall(text))
+        faults += [f"{file.name} lacks {{{slot}}}" for slot in sorted(wanted - has)]
+        faults += [f"{file.name}: nothing is known to fill {{{slot}}} with" for slot in sorted(has - wanted)]
+        found[file.stem] = text
+    if faults:
+        raise SettingsError(f"answer.prompts, {folder}: " + "; ".join(faults) + ".")
+    _own.clear()
+    _own.update(found)
+    load.cache_clear()
 
 
 def fill(name: str, **values: str) -> str:
