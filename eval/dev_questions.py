@@ -57,7 +57,8 @@ def dev_questions(catalog: Catalog, file: Path | None, limit: int, seed: int) ->
 
 def unanswerable_pairs(catalog: Catalog, limit: int, seed: int) -> list[DevQuestion]:
     """At most ``limit`` dev pairs that no document answers, drawn by the seed; their reference is ""."""
-    pairs = choose([pair for pair in catalog.pairs("dev") if not pair.answerable], limit, seed)
+    every = catalog.pairs("dev", every=True)
+    pairs = choose([p for p in every if not p.answerable and not p.after and p.verdict != "rejected"], limit, seed)
     return [DevQuestion(TestQuestion(p.id, p.question, ("",), p.document, (), p.kind), ()) for p in pairs]
 
 
