@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ingest.layout.glyphs import Glyph, Glyphs, whole_word
 from ingest.layout.words import OutlineEntry, RawPage, Word
 from ingest.readers.base import CannotOpen, FileInfo, PageFault, PasswordNeeded, phrase
 from ingest.readers.legible import clean, clean_word
@@ -75,6 +76,17 @@ class PdfiumFile:
             raise PageFault(phrase(error)) from None
         return RawPage(number, "", width, height, words, "", self.name)
 
+    def glyphs(self, number: int) -> Glyphs:
+        """Where each character of page ``number`` stands. Raises PageFault."""
+        try:
+            page = self._load(number)
+            try:
+                return page_glyphs(page)
+            finally:
+                page.close()
+        except (*self._errors, IndexError) as error:
+            raise PageFault(phrase(error)) from None
+
     def _load(self, number: int) -> Any:
         """The page with its filled-in fields and notes as part of its contents (in memory only)."""
         page = self._pdf[number - 1]
@@ -122,6 +134,18 @@ class PdfiumFile:
         except self._errors as error:
             raise PageFault(f"it cannot be drawn: {phrase(error)}") from None
 
+    def colour_image(self, number: int, dpi: float) -> tuple[Any, float]:
+        """As ``image``, but in colour and with filled-in fields and notes, as a reader sees the page."""
+        try:
+            page = self._load(number)
+            try:
+                dpi = image_dpi(page, dpi)
+                return page.render(scale=dpi / 72).to_pil(), dpi
+            finally:
+                page.close()
+        except (*self._errors, IndexError) as error:
+            raise PageFault(f"it cannot be drawn: {phrase(error)}") from None
+
     def info(self) -> FileInfo:
         try:
             metadata = {key: clean(value) for key, value in self._pdf.get_metadata_dict(skip_empty=True).items()}
@@ -146,14 +170,9 @@ class PdfiumFile:
 
 def page_image(path: Path, number: int, dpi: float = 100, password: str = "") -> Any:
     """Page ``number`` (from 1) of a file as a PIL image in colour. Raises CannotOpen or PageFault."""
-    import pypdfium2
-
     file = PdfiumFile(path, password)
     try:
-        page = file._pdf[number - 1]
-        return page.render(scale=image_dpi(page, dpi) / 72).to_pil()
-    except (pypdfium2.PdfiumError, IndexError, ValueError) as error:
-        raise PageFault(phrase(error)) from None
+        return file.colour_image(number, dpi)[0]
     finally:
         file.close()
 
@@ -171,18 +190,46 @@ def page_words(page: Any) -> tuple[float, float, tuple[Word, ...]]:
     """
     import pypdfium2.raw as c
 
-    text_page = page.get_textpage()
-    try:
-        count = text_page.count_chars()
-        text = _characters(text_page, count, c)
-        runs = [(match.start(), match.end(), match.group()) for match in _RUN.finditer(text)]
-        turn = _turn(text_page, runs, page.get_rotation() // 90, c)
+    with _runs(page, c) as (text_page, runs, turn):
         place, width, height = _placing(page.get_bbox(), turn)
         words = tuple(_words(text_page, runs, turn, place, c))
-    finally:
-        text_page.close()
     seen = tuple(word for word in words if _inside(word, width, height))
     return width, height, seen
+
+
+def page_glyphs(page: Any) -> Glyphs:
+    """The characters of a page in the words, the order and the place that ``page_words`` gives them."""
+    import pypdfium2.raw as c
+
+    words: list[tuple[Glyph, ...]] = []
+    with _runs(page, c) as (text_page, runs, turn):
+        place, width, height = _placing(page.get_bbox(), turn)
+        box = _boxer(text_page, place, c)
+        for start, end, text in runs:
+            boxes = [box(n) for n in range(start, end)]
+            torn = _looks_torn(text, _union(boxes[0], boxes[-1]), boxes[0][3] - boxes[0][1])
+            pieces: Iterable[tuple[str, Box]] = ((text, boxes[0]),)
+            if torn and _is_upright(text_page, start, turn, c):
+                pieces = _split(text, boxes)
+            first = 0
+            for piece, _ in pieces:
+                kept = zip(map(clean_word, piece), boxes[first:], strict=False)
+                words.append(tuple(Glyph(char, *at) for char, at in kept if char))
+                first += len(piece)
+    seen = tuple(word for word in words if word and _inside(whole_word(word), width, height))
+    return Glyphs(width, height, (page.get_rotation() // 90 - turn) % 4, seen)
+
+
+@contextlib.contextmanager
+def _runs(page: Any, c: Any) -> Iterator[tuple[Any, list[tuple[int, int, str]], int]]:
+    """The open text of a page, its runs without white space (first character, last, text), and how it is turned."""
+    text_page = page.get_textpage()
+    try:
+        text = _characters(text_page, text_page.count_chars(), c)
+        runs = [(match.start(), match.end(), match.group()) for match in _RUN.finditer(text)]
+        yield text_page, runs, _turn(text_page, runs, page.get_rotation() // 90, c)
+    finally:
+        text_page.close()
 
 
 def _characters(text_page: Any, count: int, c: Any) -> str:
@@ -225,16 +272,10 @@ def _placing(bbox: Box, turn: int) -> tuple[Callable[[Any], Box], float, float]:
 def _words(
     text_page: Any, runs: list[tuple[int, int, str]], turn: int, place: Callable[[Any], Box], c: Any
 ) -> Iterator[Word]:
-    rect, raw = c.FS_RECTF(), text_page.raw
-    there = ctypes.byref(rect)
+    raw, box = text_page.raw, _boxer(text_page, place, c)
     name, flags = ctypes.create_string_buffer(128), ctypes.byref(ctypes.c_int())
-    loose, info = c.FPDFText_GetLooseCharBox, c.FPDFText_GetFontInfo
+    info = c.FPDFText_GetFontInfo
     fonts: dict[bytes, bool] = {}
-
-    def box(n: int) -> Box:
-        if not loose(raw, n, there) or rect.right <= rect.left or rect.top <= rect.bottom:
-            _plain_box(text_page, n, rect, c)
-        return place(rect)
 
     for start, end, text in runs:
         first = box(start)
@@ -256,6 +297,19 @@ def _words(
                 upright = bottom - top <= 2.5 * (x1 - x0) or len(piece) < 3
                 size = round((bottom - top if upright else x1 - x0) * _SIZE, 1)
                 yield Word(kept, x0, top, x1, bottom, size, bold)
+
+
+def _boxer(text_page: Any, place: Callable[[Any], Box], c: Any) -> Callable[[int], Box]:
+    """What tells the box of pdfium's n-th character."""
+    rect, raw, loose = c.FS_RECTF(), text_page.raw, c.FPDFText_GetLooseCharBox
+    there = ctypes.byref(rect)
+
+    def box(n: int) -> Box:
+        if not loose(raw, n, there) or rect.right <= rect.left or rect.top <= rect.bottom:
+            _plain_box(text_page, n, rect, c)
+        return place(rect)
+
+    return box
 
 
 def _plain_box(text_page: Any, n: int, rect: Any, c: Any) -> None:
