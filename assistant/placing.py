@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from fieldguide import align
 from ingest.layout.glyphs import Glyph, Glyphs, Rect, whole_word
@@ -26,6 +26,7 @@ _CLEARER = 3
 _MOST_PLACES = 200
 _WIDE_GAP = 2.0  # line heights; words further apart on a line get a rectangle each
 _TALL = 2.5
+_ROOM = 0.06  # line heights
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Sheet:
         self.page = page
         self.glyphs: list[Glyph] = [glyph for word in page.words for glyph in word]
         ends = list(accumulate((len(word) for word in page.words), initial=0))
-        numbers = [list(range(low, high)) for low, high in zip(ends, ends[1:], strict=False)]
+        numbers = [list(range(low, high)) for low, high in pairwise(ends)]
         self.word = [n for n, word in enumerate(page.words) for _ in word]
         wholes = [whole_word(word) for word in page.words]
         self.turned = [len(w.text) > 2 and w.bottom - w.top > _TALL * (w.x1 - w.x0) for w in wholes]
@@ -116,6 +117,16 @@ class Sheet:
         """The rectangle around these glyphs, on the upright page."""
         word = whole_word([self.glyphs[n] for n in numbers])
         return word.x0, word.top, word.x1, word.bottom
+
+    def tight(self, numbers: Sequence[int]) -> Rect:
+        """As ``box``, but as near to what the glyphs cover as leaves a little room: lines may stand very close."""
+        x0, top, x1, bottom = self.box(numbers)
+        inks = [self.glyphs[n].ink for n in numbers]
+        room = _ROOM * min(x1 - x0, bottom - top)
+        return (
+            max(x0, min(ink[0] for ink in inks) - room), max(top, min(ink[1] for ink in inks) - room),
+            min(x1, max(ink[2] for ink in inks) + room), min(bottom, max(ink[3] for ink in inks) + room),
+        )  # fmt: skip
 
 
 Place = tuple[int, ...]
@@ -233,9 +244,7 @@ def _reads_as(wanted: str, there: str, droppable: Sequence[bool]) -> bool:
     return n == len(wanted)
 
 
-def _by_surroundings(
-    quoted: Quoted, own: int, same: Sequence[tuple[int, int]], hits: Sequence[_Hit]
-) -> _Hit | None:
+def _by_surroundings(quoted: Quoted, own: int, same: Sequence[tuple[int, int]], hits: Sequence[_Hit]) -> _Hit | None:
     """The place that agrees clearly best with what stands around the quote, and with no other equal quote better."""
 
     def agreement(there: tuple[int, int], hit: _Hit) -> int:
@@ -270,7 +279,7 @@ def in_turn(own: int, count: int, places: Sequence[Place], sheet: Sheet) -> int 
         return None
     order = sorted(range(count), key=lambda n: min(places[n]))
     boxes = [sheet.box(places[n]) for n in order]
-    below = all(lower[1] >= (upper[1] + upper[3]) / 2 for upper, lower in zip(boxes, boxes[1:], strict=False))
+    below = all(lower[1] >= (upper[1] + upper[3]) / 2 for upper, lower in pairwise(boxes))
     return order[own] if below else None
 
 
@@ -278,9 +287,9 @@ def rectangles(place: Place, sheet: Sheet) -> list[Rect] | None:
     """A rectangle for each line of the glyphs, on the page as displayed; None where other text would be in one too."""
     found: list[Rect] = []
     for line in _lines(place, sheet):
-        boxes = [sheet.box(line)]
+        boxes = [sheet.tight(line)]
         if _holds_others(boxes[0], place, sheet):
-            boxes = [sheet.box(word) for word in _words(line, sheet)]
+            boxes = [sheet.tight(word) for word in _words(line, sheet)]
             if any(_holds_others(box, place, sheet) for box in boxes):
                 return None
         found += boxes

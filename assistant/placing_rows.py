@@ -10,8 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.placing import (
-    ABSENT, COVERED, NOTHING, SEVERAL, Keyed, Place, Quoted, Sheet, Stream, everywhere, find, in_turn, rectangles,
-)  # fmt: skip
+    ABSENT,
+    COVERED,
+    NOTHING,
+    SEVERAL,
+    Keyed,
+    Place,
+    Quoted,
+    Sheet,
+    Stream,
+    everywhere,
+    find,
+    in_turn,
+    rectangles,
+)
 from fieldguide import align
 from ingest.layout.glyphs import Rect
 
@@ -175,9 +187,7 @@ def _shortened(cell: _Cell, wanted: Quoted, sheet: Sheet) -> Place | None:
     return tuple(dict.fromkeys(numbers[len(before) : len(before) + len(held)]))
 
 
-def _in_a_line(
-    part: Quoted, cells: Sequence[tuple[int, int]], row: tuple[int, int], sheet: Sheet
-) -> list[_Cell] | str:
+def _in_a_line(part: Quoted, cells: Sequence[tuple[int, int]], row: tuple[int, int], sheet: Sheet) -> list[_Cell] | str:
     """The row on one visual line: its cells one after another, nothing but dots between them."""
     ways = [
         [(start, part.page.within(start, cell[1]), cell[1]) for start in _beginnings(part.text, cell)] for cell in cells
@@ -201,9 +211,7 @@ def _in_a_line(
     return rows[chosen] if chosen is not None else SEVERAL
 
 
-def _matched(
-    ways: Sequence[Sequence[tuple[int, str, int]]], line: Stream, at: int, sheet: Sheet
-) -> list[_Cell] | None:
+def _matched(ways: Sequence[Sequence[tuple[int, str, int]]], line: Stream, at: int, sheet: Sheet) -> list[_Cell] | None:
     """The cells from a place of the line on, each as much of it as stands there; None if one does not."""
     keyed = line.keyed
     held: list[_Cell] = []

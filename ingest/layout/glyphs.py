@@ -13,13 +13,17 @@ Rect = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """A character as a page draws it (several letters for a ligature) and its box on the upright page."""
+    """A character as a page draws it (several letters for a ligature) and its box on the upright page.
+
+    The box is as high as the font's lines; ``ink`` is what the character itself covers of it.
+    """
 
     text: str
     x0: float
     top: float
     x1: float
     bottom: float
+    ink: Rect
 
 
 @dataclass(frozen=True, slots=True)

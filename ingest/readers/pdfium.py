@@ -204,7 +204,7 @@ def page_glyphs(page: Any) -> Glyphs:
     words: list[tuple[Glyph, ...]] = []
     with _runs(page, c) as (text_page, runs, turn):
         place, width, height = _placing(page.get_bbox(), turn)
-        box = _boxer(text_page, place, c)
+        box, ink = _boxer(text_page, place, c), _inker(text_page, place, c)
         for start, end, text in runs:
             boxes = [box(n) for n in range(start, end)]
             torn = _looks_torn(text, _union(boxes[0], boxes[-1]), boxes[0][3] - boxes[0][1])
@@ -213,8 +213,8 @@ def page_glyphs(page: Any) -> Glyphs:
                 pieces = _split(text, boxes)
             first = 0
             for piece, _ in pieces:
-                kept = zip(map(clean_word, piece), boxes[first:], strict=False)
-                words.append(tuple(Glyph(char, *at) for char, at in kept if char))
+                kept = enumerate(map(clean_word, piece), first)
+                words.append(tuple(Glyph(char, *boxes[n], ink(start + n, boxes[n])) for n, char in kept if char))
                 first += len(piece)
     seen = tuple(word for word in words if word and _inside(whole_word(word), width, height))
     return Glyphs(width, height, (page.get_rotation() // 90 - turn) % 4, seen)
@@ -310,6 +310,23 @@ def _boxer(text_page: Any, place: Callable[[Any], Box], c: Any) -> Callable[[int
         return place(rect)
 
     return box
+
+
+def _inker(text_page: Any, place: Callable[[Any], Box], c: Any) -> Callable[[int, Box], Box]:
+    """What tells what pdfium's n-th character covers of its box: all of it, where that is not known."""
+    sides = [ctypes.c_double() for _ in range(4)]
+    left, right, bottom, top = sides
+    rect = c.FS_RECTF()
+
+    def ink(n: int, box: Box) -> Box:
+        if not c.FPDFText_GetCharBox(text_page.raw, n, *map(ctypes.byref, sides)):
+            return box
+        rect.left, rect.right, rect.bottom, rect.top = left.value, right.value, bottom.value, top.value
+        x0, up, x1, down = place(rect)
+        found = max(x0, box[0]), max(up, box[1]), min(x1, box[2]), min(down, box[3])
+        return found if found[0] < found[2] and found[1] < found[3] else box
+
+    return ink
 
 
 def _plain_box(text_page: Any, n: int, rect: Any, c: Any) -> None:
