@@ -27,6 +27,7 @@ _MOST_PLACES = 200
 _WIDE_GAP = 2.0  # line heights; words further apart on a line get a rectangle each
 _TALL = 2.5
 _ROOM = 0.06  # line heights
+_APART = 0.1  # points
 
 
 @dataclass(frozen=True)
@@ -287,13 +288,27 @@ def rectangles(place: Place, sheet: Sheet) -> list[Rect] | None:
     """A rectangle for each line of the glyphs, on the page as displayed; None where other text would be in one too."""
     found: list[Rect] = []
     for line in _lines(place, sheet):
-        boxes = [sheet.tight(line)]
-        if _holds_others(boxes[0], place, sheet):
-            boxes = [sheet.tight(word) for word in _words(line, sheet)]
-            if any(_holds_others(box, place, sheet) for box in boxes):
-                return None
-        found += boxes
+        parts = [line] if not _holds_others(sheet.tight(line), place, sheet) else list(_words(line, sheet))
+        boxes = [sheet.tight(part) for part in parts]
+        if any(_holds_others(box, place, sheet) for box in boxes):
+            return None
+        found += [_trimmed(box, line, sheet) for box in boxes]
     return [sheet.page.displayed(rect) for rect in found]
+
+
+def _trimmed(box: Rect, line: Sequence[int], sheet: Sheet) -> Rect:
+    """The rectangle cut where ink of other lines reaches into it, by a quarter of its height at most."""
+    own = set(line)
+    x0, top, x1, bottom = box
+    room = (bottom - top) / 4
+    for number, glyph in enumerate(sheet.glyphs):
+        left, up, right, down = glyph.ink
+        if number not in own and left < x1 and right > x0:
+            if box[1] < down <= box[1] + room:
+                top = max(top, down + _APART)
+            if box[3] - room <= up < box[3]:
+                bottom = min(bottom, up - _APART)
+    return x0, top, x1, bottom
 
 
 def _words(place: Sequence[int], sheet: Sheet) -> Iterator[list[int]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from ingest.layout.glyphs import Glyphs, Rect
 from ingest.readers.base import CannotOpen, PageFault, PasswordNeeded, phrase
 
-_HIGHLIGHT = (255, 214, 0, 96)
-_EDGE = (214, 140, 0, 200)
+_HIGHLIGHT = (255, 226, 77)
+_EDGE = (230, 150, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _glyphs(task: GlyphsTask) -> Glyphs:
 
 
 def _picture(task: PictureTask) -> bytes:
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageChops, ImageDraw
 
     from ingest.readers.pdfium import PdfiumFile
 
@@ -84,11 +84,12 @@ def _picture(task: PictureTask) -> bytes:
         file.close()
     scale = dpi / 72
     if task.rects:
-        layer = Image.new("RGBA", image.size)
+        layer = Image.new("RGB", image.size, "white")
         pen = ImageDraw.Draw(layer)
-        for rect in task.rects:
-            pen.rectangle([scale * side for side in rect], fill=_HIGHLIGHT, outline=_EDGE)
-        image = Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+        for x0, top, x1, bottom in task.rects:  # a pixel more on each side, so that the edge is beside the text
+            sides = (scale * x0 - 1, scale * top - 1, scale * x1 + 1, scale * bottom + 1)
+            pen.rectangle(sides, fill=_HIGHLIGHT, outline=_EDGE)
+        image = ImageChops.multiply(image.convert("RGB"), layer)
     if task.crop is not None:
         image = image.crop(tuple(round(scale * side) for side in task.crop))
     out = io.BytesIO()
