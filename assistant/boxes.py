@@ -126,7 +126,7 @@ class BoxFinder:
         rects = tuple((box.left, box.top, box.right, box.bottom) for box in boxes if box.page == page)
         drawn = self._readers.picture(PictureTask(file, page, dpi, rects, crop))
         if isinstance(drawn, str):
-            raise PageNotShown(f"Page {page} of {file} cannot be drawn: {drawn}.")
+            raise PageNotShown(f"Page {page} cannot be drawn: {drawn}.")
         return drawn
 
     def _page(self, wanted: Quote) -> Page | str:

@@ -24,6 +24,7 @@ _AROUND = 40
 _CLEARER = 3
 """By so many more of them one place has to agree than any other."""
 _MOST_PLACES = 200
+"""So many equal quotes on a page are not told apart."""
 _WIDE_GAP = 2.0  # line heights; words further apart on a line get a rectangle each
 _TALL = 2.5
 _ROOM = 0.06  # line heights
@@ -175,6 +176,8 @@ def find(quoted: Quoted, sheet: Sheet) -> Place | str:
         return ABSENT
     if len(hits) == 1 and len(same) == 1:
         return hits[0].place
+    if max(len(hits), len(same)) >= _MOST_PLACES:
+        return SEVERAL
     chosen = _by_surroundings(quoted, own, same, hits)
     if chosen is None:
         turn = in_turn(own, len(same), [hit.place for hit in hits], sheet)

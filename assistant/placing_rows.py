@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from assistant.placing import (
     ABSENT,
@@ -29,6 +30,8 @@ from ingest.layout.glyphs import Rect
 
 _BAR = " | "
 _LEADERS = frozenset(".·_")
+_SEEDS = 3
+"""Cells of a row whose places are tried as its height, those first that stand in the fewest."""
 _MOST_NAMES = 3
 """Times that ": " is read as the end of a column's name in one cell."""
 
@@ -52,19 +55,23 @@ def place(text: str, start: int, end: int, sheet: Sheet) -> Placed:
     if not text[start:end].strip():
         return Placed(reason=NOTHING)
     page = Keyed.of(text)
-    found: list[int] = []
+    found: list[Place] = []
     for low, high, is_row in _parts(text, start, end):
         part = Quoted(text, page, low, high)
-        numbers = _row(part, sheet) if is_row else _prose(part, sheet)
-        if isinstance(numbers, str):
-            return Placed(reason=numbers)
-        found += numbers
-    if not found or len(set(found)) < len(found):
-        return Placed(reason=NOTHING if not found else SEVERAL)
-    rects = rectangles(tuple(found), sheet)
-    if rects is None:
-        return Placed(reason=COVERED)
-    return Placed(tuple(rects), _read(found, sheet))
+        places = _row(part, sheet) if is_row else _prose(part, sheet)
+        if isinstance(places, str):
+            return Placed(reason=places)
+        found += places
+    numbers = [number for piece in found for number in piece]
+    if not numbers or len(set(numbers)) < len(numbers):
+        return Placed(reason=SEVERAL if numbers else NOTHING)
+    rects: list[Rect] = []
+    for piece in found:
+        there = rectangles(piece, sheet)
+        if there is None:
+            return Placed(reason=COVERED)
+        rects += there
+    return Placed(tuple(rects), _read(numbers, sheet))
 
 
 def _read(place: Sequence[int], sheet: Sheet) -> str:
@@ -96,17 +103,17 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
         yield (*prose, False)
 
 
-def _prose(part: Quoted, sheet: Sheet) -> Place | str:
+def _prose(part: Quoted, sheet: Sheet) -> list[Place] | str:
     """The part in one piece, or else in as few runs of its lines as there need be."""
     whole = find(part, sheet)
     if not isinstance(whole, str):
-        return whole
+        return [whole]
     lines = [
         (max(low, part.start), min(high, part.end))
         for low, high in align.lines(part.text)
         if low < part.end and part.start < high
     ]
-    found: list[int] = []
+    found: list[Place] = []
     first = 0
     while first < len(lines):
         why = whole
@@ -115,13 +122,13 @@ def _prose(part: Quoted, sheet: Sheet) -> Place | str:
                 continue
             piece = find(Quoted(part.text, part.page, lines[first][0], lines[last - 1][1]), sheet)
             if not isinstance(piece, str):
-                found += piece
+                found.append(piece)
                 first = last
                 break
             why = piece if why == ABSENT else why
         else:
             return why
-    return tuple(found)
+    return found
 
 
 def _cells(text: str, low: int, high: int) -> list[tuple[int, int]]:
@@ -143,8 +150,11 @@ def _beginnings(text: str, cell: tuple[int, int]) -> list[int]:
     return starts
 
 
-def _row(part: Quoted, sheet: Sheet) -> Place | str:
-    """The glyphs of the part's cells, in the visual row that holds the whole row's."""
+def _row(part: Quoted, sheet: Sheet) -> list[Place] | str:
+    """The glyphs of each of the part's cells, in the visual row that holds the whole row's."""
+    whole = find(part, sheet)
+    if not isinstance(whole, str):  # the bars are drawn
+        return [whole]
     text = part.text
     low = text.rfind("\n", 0, part.start) + 1
     high = text.find("\n", part.start)
@@ -155,15 +165,15 @@ def _row(part: Quoted, sheet: Sheet) -> Place | str:
         row = _in_a_band(part, cells, sheet)
     if isinstance(row, str):
         return row
-    found: list[int] = []
+    found: list[Place] = []
     for cell in row:
         wanted = Quoted(text, part.page, max(cell.start, part.start), min(cell.end, part.end))
         if wanted.start < wanted.end:
             kept = _shortened(cell, wanted, sheet)
             if kept is None:
                 return ABSENT
-            found += kept
-    return tuple(found) if found else ABSENT
+            found.append(kept)
+    return found or ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,20 +246,19 @@ def _stands(wanted: str, line: Stream, at: int, sheet: Sheet) -> bool:
 
 def _in_a_band(part: Quoted, cells: Sequence[tuple[int, int]], sheet: Sheet) -> list[_Cell] | str:
     """The row whose cells may run over several lines: those cells that stand, once each, at one height of the page."""
-    options = [_candidates(part, cell, sheet) for cell in cells]
+    options = [[(held, sheet.box(held.place)) for held in _candidates(part, cell, sheet)] for cell in cells]
     best: dict[frozenset[int], list[_Cell]] = {}
     most = 1
-    for seed in (cell for option in options for cell in option):
-        band = sheet.box(seed.place)
-        beside = [[cell for cell in option if _level(band, sheet.box(cell.place))] for option in options]
+    for _, band in chain(*sorted(filter(None, options), key=len)[:_SEEDS]):
+        beside = [[found for found in option if _level(band, found[1])] for option in options]
         row = [option[0] for option in beside if len(option) == 1]
-        lefts = [sheet.box(cell.place)[0] for cell in row]
-        numbers = [n for cell in row for n in cell.place]
+        lefts = [box[0] for _, box in row]
+        numbers = [n for cell, _ in row for n in cell.place]
         if len(row) < most or lefts != sorted(lefts) or len(set(numbers)) < len(numbers):
             continue
         if len(row) > most:
             best, most = {}, len(row)
-        best.setdefault(frozenset(numbers), row)
+        best.setdefault(frozenset(numbers), [cell for cell, _ in row])
     if most < 2:
         return ABSENT
     return next(iter(best.values())) if len(best) == 1 else SEVERAL

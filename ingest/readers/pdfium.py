@@ -29,6 +29,9 @@ MAX_PIXELS = 36_000_000
 MAX_SIDE = 30_000
 """Pixels of a page image's longer side; Tesseract takes 32,767."""
 
+MAX_GLYPHS = 100_000
+"""Characters of a page whose places are told; a page of a newspaper has about 30,000."""
+
 BLANK_CONTRAST = 24
 """A grey image whose lightest and darkest pixels (0 to 255) differ by less shows nothing."""
 
@@ -85,7 +88,7 @@ class PdfiumFile:
             finally:
                 page.close()
         except (*self._errors, IndexError) as error:
-            raise PageFault(phrase(error)) from None
+            raise PageFault(f"pdfium cannot read the page: {phrase(error)}") from None
 
     def _load(self, number: int) -> Any:
         """The page with its filled-in fields and notes as part of its contents (in memory only)."""
@@ -198,11 +201,14 @@ def page_words(page: Any) -> tuple[float, float, tuple[Word, ...]]:
 
 
 def page_glyphs(page: Any) -> Glyphs:
-    """The characters of a page in the words, the order and the place that ``page_words`` gives them."""
+    """The characters of a page in the words, the order and the place that ``page_words`` gives them. Raises PageFault
+    for more than MAX_GLYPHS."""
     import pypdfium2.raw as c
 
     words: list[tuple[Glyph, ...]] = []
     with _runs(page, c) as (text_page, runs, turn):
+        if sum(end - start for start, end, _ in runs) > MAX_GLYPHS:
+            raise PageFault(f"the page holds more than {MAX_GLYPHS:,} characters")
         place, width, height = _placing(page.get_bbox(), turn)
         box, ink = _boxer(text_page, place, c), _inker(text_page, place, c)
         for start, end, text in runs:

@@ -55,7 +55,7 @@ def look(task: PageTask, memory_mb: int) -> Glyphs | bytes | str:
     except CannotOpen as error:
         return f"the file cannot be opened: {phrase(error)}"
     except PageFault as error:
-        return f"the page cannot be read: {phrase(error)}"
+        return phrase(error)
     except MemoryError:
         return f"the page takes more than ingest.file_memory_mb = {memory_mb}"
     except Exception as error:  # whatever a broken file provokes is a reason, not the end
