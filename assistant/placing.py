@@ -23,7 +23,7 @@ _AROUND = 40
 """Characters on either side of a quote that are compared to tell equal quotes apart."""
 _CLEARER = 3
 """By so many more of them one place has to agree than any other."""
-_MOST_PLACES = 200
+MOST_PLACES = 200
 """So many equal quotes on a page are not told apart."""
 _WIDE_GAP = 2.0  # line heights; words further apart on a line get a rectangle each
 _TALL = 2.5
@@ -176,7 +176,7 @@ def find(quoted: Quoted, sheet: Sheet) -> Place | str:
         return ABSENT
     if len(hits) == 1 and len(same) == 1:
         return hits[0].place
-    if max(len(hits), len(same)) >= _MOST_PLACES:
+    if max(len(hits), len(same)) >= MOST_PLACES:
         return SEVERAL
     chosen = _by_surroundings(quoted, own, same, hits)
     if chosen is None:
@@ -203,7 +203,7 @@ def _hits(quoted: Quoted, sheet: Sheet) -> list[_Hit]:
 
 def _everywhere(key: str, text: str) -> Iterator[tuple[int, int]]:
     start = text.find(key)
-    for _ in range(_MOST_PLACES):
+    for _ in range(MOST_PLACES):
         if start < 0:
             return
         yield start, start + len(key)

@@ -13,6 +13,7 @@ from itertools import chain
 from assistant.placing import (
     ABSENT,
     COVERED,
+    MOST_PLACES,
     NOTHING,
     SEVERAL,
     Keyed,
@@ -202,12 +203,15 @@ def _in_a_line(part: Quoted, cells: Sequence[tuple[int, int]], row: tuple[int, i
     ways = [
         [(start, part.page.within(start, cell[1]), cell[1]) for start in _beginnings(part.text, cell)] for cell in cells
     ]
+    shortest = sum(min(len(content) for _, content, _ in cell) for cell in ways)
     found: dict[frozenset[int], list[_Cell]] = {}
     for line in sheet.lines:
-        for begin in range(len(line.keyed.strict)):
+        for begin in range(len(line.keyed.strict) - shortest + 1):
             held = _matched(ways, line, begin, sheet)
             if held is not None:
                 found.setdefault(frozenset(n for cell in held for n in cell.place), held)
+            if len(found) >= MOST_PLACES:
+                return SEVERAL
     if not found:
         return ABSENT
     strict = part.page.within(*row)
@@ -245,7 +249,10 @@ def _stands(wanted: str, line: Stream, at: int, sheet: Sheet) -> bool:
 
 
 def _in_a_band(part: Quoted, cells: Sequence[tuple[int, int]], sheet: Sheet) -> list[_Cell] | str:
-    """The row whose cells may run over several lines: those cells that stand, once each, at one height of the page."""
+    """The row whose cells may run over several lines: those cells that stand, once each, at one height of the page.
+
+    One of them must stand nowhere else, so that no row that is much like it can be taken for it.
+    """
     options = [[(held, sheet.box(held.place)) for held in _candidates(part, cell, sheet)] for cell in cells]
     best: dict[frozenset[int], list[_Cell]] = {}
     most = 1
@@ -261,7 +268,14 @@ def _in_a_band(part: Quoted, cells: Sequence[tuple[int, int]], sheet: Sheet) -> 
         best.setdefault(frozenset(numbers), [cell for cell, _ in row])
     if most < 2:
         return ABSENT
-    return next(iter(best.values())) if len(best) == 1 else SEVERAL
+    sole = {option[0][0] for option in options if len(option) == 1 and _is_sole(option[0][0], part.page)}
+    chosen = next(iter(best.values()))
+    return chosen if len(best) == 1 and sole.intersection(chosen) else SEVERAL
+
+
+def _is_sole(cell: _Cell, page: Keyed) -> bool:
+    """Whether the page's text says what the cell says in no other place."""
+    return page.strict.count(page.within(cell.start, cell.end)) == 1
 
 
 def _candidates(part: Quoted, cell: tuple[int, int], sheet: Sheet) -> list[_Cell]:
