@@ -1,8 +1,8 @@
-"""Which glyphs of a page are the characters ``start`` to ``end`` of its text, and the rectangles that hold them.
+"""Which glyphs of a page are the characters ``start`` to ``end`` of its text?
 
-Found by aligning texts, never by trusting a place: what stands in the rectangles, read back, is the quote but for case,
-white space and hyphens at line ends; where that cannot be had, or not for one place only, nothing is given. Pure; knows
-nothing of files. Rows of tables are in ``assistant.placing_rows``.
+Found by aligning texts, never by trusting a place: the glyphs, read back, are the quote but for case, white space and
+hyphens at line ends; where that cannot be had, or not for one place only, none are given. Pure; knows nothing of files.
+Rows of tables are in ``assistant.placing_rows``, the rectangles around glyphs in ``assistant.rectangles``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.layout.glyphs import Glyph, Glyphs, Rect, whole_word
 from ingest.layout.lines import join_segments, segment
 
 NOTHING, ABSENT = "there is no word in it to look for", "its words do not stand on the page as they do in the text"
-SEVERAL, COVERED = "it stands on the page several times", "other text lies over it"
+SEVERAL = "it stands on the page several times"
 
 _AROUND = 40
 """Characters on either side of a quote that are compared to tell equal quotes apart."""
@@ -25,10 +25,8 @@ _CLEARER = 3
 """By so many more of them one place has to agree than any other."""
 MOST_PLACES = 200
 """So many equal quotes on a page are not told apart."""
-_WIDE_GAP = 2.0  # line heights; words further apart on a line get a rectangle each
 _TALL = 2.5
 _ROOM = 0.06  # line heights
-_APART = 0.1  # points
 
 
 @dataclass(frozen=True)
@@ -285,72 +283,6 @@ def in_turn(own: int, count: int, places: Sequence[Place], sheet: Sheet) -> int 
     boxes = [sheet.box(places[n]) for n in order]
     below = all(lower[1] >= (upper[1] + upper[3]) / 2 for upper, lower in pairwise(boxes))
     return order[own] if below else None
-
-
-def rectangles(place: Place, sheet: Sheet) -> list[Rect] | None:
-    """A rectangle for each line of the glyphs, on the page as displayed; None where other text would be in one too."""
-    found: list[Rect] = []
-    for line in _lines(place, sheet):
-        parts = [line] if not _holds_others(sheet.tight(line), place, sheet) else list(_words(line, sheet))
-        boxes = [sheet.tight(part) for part in parts]
-        if any(_holds_others(box, place, sheet) for box in boxes):
-            return None
-        found += [_trimmed(box, line, sheet) for box in boxes]
-    return [sheet.page.displayed(rect) for rect in found]
-
-
-def _trimmed(box: Rect, line: Sequence[int], sheet: Sheet) -> Rect:
-    """The rectangle cut where ink of other lines reaches into it, by a quarter of its height at most."""
-    own = set(line)
-    x0, top, x1, bottom = box
-    room = (bottom - top) / 4
-    for number, glyph in enumerate(sheet.glyphs):
-        left, up, right, down = glyph.ink
-        if number not in own and left < x1 and right > x0:
-            if box[1] < down <= box[1] + room:
-                top = max(top, down + _APART)
-            if box[3] - room <= up < box[3]:
-                bottom = min(bottom, up - _APART)
-    return x0, top, x1, bottom
-
-
-def _words(place: Sequence[int], sheet: Sheet) -> Iterator[list[int]]:
-    word: list[int] = []
-    for number in place:
-        if word and sheet.word[word[-1]] != sheet.word[number]:
-            yield word
-            word = []
-        word.append(number)
-    if word:
-        yield word
-
-
-def _lines(place: Place, sheet: Sheet) -> Iterator[list[int]]:
-    line: list[int] = []
-    for word in _words(place, sheet):
-        if line and not _goes_on(line, word, sheet):
-            yield line
-            line = []
-        line = line + word
-    if line:
-        yield line
-
-
-def _goes_on(line: Sequence[int], word: Sequence[int], sheet: Sheet) -> bool:
-    (x0, top, x1, bottom), (left, up, right, down) = sheet.box(line), sheet.box(word)
-    if sheet.turned[sheet.word[line[-1]]] and sheet.turned[sheet.word[word[0]]]:
-        x0, top, x1, bottom, left, up, right, down = top, x0, bottom, x1, up, left, down, right
-    height = min(bottom - top, down - up)
-    gap = max(left - x1, x0 - right)
-    return min(bottom, down) - max(top, up) > height / 2 and gap < _WIDE_GAP * height
-
-
-def _holds_others(box: Rect, place: Place, sheet: Sheet) -> bool:
-    own = set(place)
-    return any(
-        number not in own and box[0] < (g.x0 + g.x1) / 2 < box[2] and box[1] < (g.top + g.bottom) / 2 < box[3]
-        for number, g in enumerate(sheet.glyphs)
-    )
 
 
 def _share_height(one: Glyph, other: Glyph) -> bool:

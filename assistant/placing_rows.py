@@ -12,7 +12,6 @@ from itertools import chain
 
 from assistant.placing import (
     ABSENT,
-    COVERED,
     MOST_PLACES,
     NOTHING,
     SEVERAL,
@@ -24,10 +23,12 @@ from assistant.placing import (
     everywhere,
     find,
     in_turn,
-    rectangles,
 )
+from assistant.rectangles import rectangles
 from fieldguide import align
 from ingest.layout.glyphs import Rect
+
+COVERED = "other text lies over it"
 
 _BAR = " | "
 _LEADERS = frozenset(".·_")

@@ -15,8 +15,8 @@ from pypdf.generic import DictionaryObject, RectangleObject, StreamObject
 from pypdf.generic import NameObject as N
 
 from assistant.boxes import BoxFinder, PageNotShown, Quote
-from assistant.placing import ABSENT, COVERED, NOTHING, SEVERAL, Sheet
-from assistant.placing_rows import place
+from assistant.placing import ABSENT, NOTHING, SEVERAL, Sheet
+from assistant.placing_rows import COVERED, place
 from fieldguide.settings import Ingest
 from fieldguide.types import Page
 from ingest.layout.glyphs import Glyph, Glyphs

@@ -140,7 +140,7 @@ def test_the_places_of_a_page_with_too_many_characters_are_not_told(tmp_path, pd
     path.write_bytes(pdf(["one two"]))
     file = PdfiumFile(path)
     assert [len(word) for word in file.glyphs(1).words] == [3, 3]
-    monkeypatch.setattr("ingest.readers.pdfium.MAX_GLYPHS", 5)
+    monkeypatch.setattr("ingest.readers.pdfium_text.MAX_GLYPHS", 5)
     with pytest.raises(PageFault, match=r"^the page holds more than 5 characters$"):
         file.glyphs(1)
     file.close()
