@@ -24,11 +24,13 @@ from typing import Protocol
 from fieldguide.processor import usable_cores
 from fieldguide.settings import Ingest
 from fieldguide.types import content_hash
+from ingest.layout.glyphs import Glyphs
 from ingest.layout.words import RawPage
 from ingest.parsed import NotRead, Parsed
-from ingest.readers.child import Answer, Begun, OcrTask, ReadTask, Refused, serve
+from ingest.readers.child import Answer, Begun, OcrTask, ReadTask, Refused, Task, serve
 from ingest.readers.passwords import Passwords
 from ingest.readers.pdf import Job, NeedsOcr
+from ingest.readers.places import GlyphsTask, PageTask, PictureTask
 from ingest.readers.tesseract import from_json, missing_ocr, tesseract_version, to_json
 
 _START_SECONDS = 60.0
@@ -73,7 +75,7 @@ class _Child:
     process: SpawnProcess
     pipe: Connection
     file: _File | None = None
-    task: ReadTask | OcrTask | None = None
+    task: Task | None = None
     deadline: float = 0.0
     begun: bool = False
 
@@ -127,6 +129,31 @@ class Readers:
             raise result
         return result
 
+    def glyphs(self, path: Path, number: int) -> Glyphs | str:
+        """Where the characters of page ``number`` (from 1) of a PDF stand, or why that is not known, as a phrase."""
+        found = self._look(GlyphsTask(path, number))
+        return found if isinstance(found, Glyphs) else str(found)
+
+    def picture(self, task: PictureTask) -> bytes | str:
+        """The page as a PNG, or why there is none, as a phrase."""
+        found = self._look(task)
+        return found if isinstance(found, bytes) else str(found)
+
+    def _look(self, task: PageTask) -> Answer:
+        refused = self._too_large(task.path)
+        if refused is not None:
+            return f"the file {refused.reason}"
+        child = next(self._idle())
+        self._give(child, None, task)
+        try:
+            while True:
+                for _, answer in self._answers([child]):
+                    child.task = None
+                    return answer
+        finally:
+            if child.task is not None and child in self._children:  # interrupted: nobody wants its answer
+                self._remove(child)
+
     def _read(self, coming: Iterator[tuple[Path, str]]) -> Iterator[tuple[Path, Parsed | NotRead]]:
         tasks: deque[tuple[_File, ReadTask | OcrTask]] = deque()
         more = True
@@ -150,7 +177,7 @@ class Readers:
             for child, answer in self._answers(busy):
                 file, task = child.file, child.task
                 assert file is not None
-                assert task is not None
+                assert isinstance(task, ReadTask | OcrTask)
                 child.file = child.task = None
                 result = self._next(file, task, answer, tasks)
                 if result is not None:
@@ -229,7 +256,7 @@ class Readers:
             if child.task is None:
                 return
 
-    def _give(self, child: _Child, file: _File, task: ReadTask | OcrTask) -> None:
+    def _give(self, child: _Child, file: _File | None, task: Task) -> None:
         child.file, child.task, child.begun = file, task, False
         child.deadline = time.monotonic() + _START_SECONDS
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then it is found dead with this task
@@ -255,15 +282,16 @@ class Readers:
                 self._remove(child)
                 yield child, self._late(child.task)
 
-    def _limit(self, task: ReadTask | OcrTask | None) -> float:
+    def _limit(self, task: Task | None) -> float:
         if isinstance(task, OcrTask):
             return 3 * task.seconds + _OCR_SPARE_SECONDS  # a page on its side is read again
         return self._settings.file_seconds
 
-    def _late(self, task: ReadTask | OcrTask | None) -> Answer:
+    def _late(self, task: Task | None) -> Answer:
         if isinstance(task, OcrTask):
             return f"OCR took more than ingest.ocr_page_seconds = {self._settings.ocr_page_seconds:g}"
-        return Refused("timed out", f"not read within ingest.file_seconds = {self._settings.file_seconds:g}")
+        late = f"not read within ingest.file_seconds = {self._settings.file_seconds:g}"
+        return Refused("timed out", late) if isinstance(task, ReadTask) else f"the page was {late}"
 
     def _start(self) -> _Child:
         context = multiprocessing.get_context("spawn")
@@ -284,8 +312,10 @@ class Readers:
 _DIED = Refused("damaged", "the process that read it died")
 
 
-def _died(task: ReadTask | OcrTask | None) -> Answer:
-    return "the process that read it by OCR died" if isinstance(task, OcrTask) else _DIED
+def _died(task: Task | None) -> Answer:
+    if isinstance(task, ReadTask):
+        return _DIED
+    return "the process that read it by OCR died" if isinstance(task, OcrTask) else "the process that read it died"
 
 
 @contextlib.contextmanager

@@ -244,18 +244,44 @@ def ask(
     after: After = None,
     k: Annotated[int | None, typer.Option(help="Passages shown to the model.")] = None,
     order: Annotated[str | None, typer.Option(help="Order of the passages: rank, ends or reverse.")] = None,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="With --json: where on its page each citation stands, a box for each line.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question from the documents, each statement cited to a page and the characters that say it."""
     from fieldguide.cli import verbs
     from fieldguide.cli.session import session
 
+    if boxes and not as_json:
+        raise typer.BadParameter("--boxes goes with --json; `fieldguide page` draws a page with a quote marked.")
     flags = {"retrieval": {"k": k, "order": order}}
     with session("ask", workspace, as_json=as_json, flags=flags, write=False) as s:
         asked = s.standalone(question, after or ())
         s.emit(
-            verbs.ask(s, asked, rag=not no_rag, base=base, show_passages=show_passages, where=where or (), user=user)
-        )
+            verbs.ask(
+                s, asked, rag=not no_rag, base=base, show_passages=show_passages, where=where or (), user=user,
+                boxes=boxes,
+            )
+        )  # fmt: skip
+
+
+@app.command()
+def page(
+    document: Annotated[str, typer.Argument(help="Name of a document's file, as citations show it.")],
+    number: Annotated[int, typer.Argument(min=1, help="The page, from 1.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")],
+    quote: Annotated[str | None, typer.Option(help="Mark this text of the page, wherever it stands there.")] = None,
+    dpi: Annotated[float, typer.Option(min=20, max=600, help="Resolution; less for very large pages.")] = 110,
+    workspace: Root = HERE,
+    as_json: Json = False,
+) -> None:
+    """Draw a page of a document that was read, with a quote marked where it stands. Pages of PDFs only."""
+    from fieldguide.cli import drawing
+    from fieldguide.cli.session import session
+
+    with session("page", workspace, as_json=as_json, write=False) as s:
+        s.emit(drawing.page(s, document, number, output, quote or "", dpi))
 
 
 @app.command()

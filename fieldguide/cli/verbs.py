@@ -176,8 +176,9 @@ def ask(
     show_passages: bool,
     where: Sequence[str] = (),
     user: str | None = None,
+    boxes: bool = False,
 ) -> dict[str, Any]:
-    """Answer one question and show where the answer stands."""
+    """Answer one question and show where the answer stands; with ``boxes``, where on their pages the citations do."""
     from assistant.answer import as_json
     from retrieval.scope import EVERYTHING
 
@@ -198,7 +199,13 @@ def ask(
         show_answer(s, answer, documents, show_passages)
         for note in notes:
             s.say(f"Note: {note}")
-    return {"question": question, **as_json(answer, documents), "notes": notes}
+    told = as_json(answer, documents)
+    if boxes:
+        from fieldguide.cli.drawing import boxes_of
+
+        for citation, where_it_is in zip(told["citations"], boxes_of(s, answer.citations), strict=True):
+            citation.update(where_it_is)
+    return {"question": question, **told, "notes": notes}
 
 
 def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:

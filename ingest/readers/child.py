@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from ingest.layout.glyphs import Glyphs
 from ingest.layout.words import RawPage
 from ingest.parsed import FileClass, NotRead, Parsed
 from ingest.readers.base import CannotOpen, PageFault, phrase
 from ingest.readers.pdf import Job, NeedsOcr
+from ingest.readers.places import PageTask, look
 
 _PR_SET_PDEATHSIG = 1
 
@@ -51,7 +53,8 @@ class Begun:
     """The process is up and has taken the task: its time counts from now."""
 
 
-Answer = Parsed | NeedsOcr | Refused | RawPage | str | Begun
+Task = ReadTask | OcrTask | PageTask
+Answer = Parsed | NeedsOcr | Refused | RawPage | Glyphs | bytes | str | Begun
 
 
 def serve(pipe: Connection, memory_mb: int) -> None:
@@ -70,7 +73,7 @@ def serve(pipe: Connection, memory_mb: int) -> None:
         except (EOFError, OSError):
             return
         pipe.send(Begun())
-        pipe.send(_read(task, memory_mb) if isinstance(task, ReadTask) else _recognise(task, memory_mb))
+        pipe.send(_answer(task, memory_mb))
 
 
 def _die_with_parent() -> None:
@@ -80,6 +83,12 @@ def _die_with_parent() -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _answer(task: Task, memory_mb: int) -> Answer:
+    if isinstance(task, ReadTask):
+        return _read(task, memory_mb)
+    return _recognise(task, memory_mb) if isinstance(task, OcrTask) else look(task, memory_mb)
 
 
 def _read(task: ReadTask, memory_mb: int) -> Answer:

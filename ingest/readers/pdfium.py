@@ -8,19 +8,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import math
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ingest.layout.words import OutlineEntry, RawPage, Word
+from ingest.layout.glyphs import Glyphs
+from ingest.layout.words import OutlineEntry, RawPage
 from ingest.readers.base import CannotOpen, FileInfo, PageFault, PasswordNeeded, phrase
-from ingest.readers.legible import clean, clean_word
-
-Box = tuple[float, float, float, float]
-"""x0, top, x1, bottom in points from the page's top left corner, the text upright."""
+from ingest.readers.legible import clean
+from ingest.readers.pdfium_text import Box, page_glyphs, page_words
 
 MAX_PIXELS = 36_000_000
 """Pixels of a page image: 300 dpi up to a size of about A2; larger pages are drawn at a lower resolution."""
@@ -31,10 +27,6 @@ MAX_SIDE = 30_000
 BLANK_CONTRAST = 24
 """A grey image whose lightest and darkest pixels (0 to 255) differ by less shows nothing."""
 
-_RUN = re.compile(r"\S+")
-_SIZE = 0.82  # share of a loose box's height that is the font's size
-_HYPHEN = "\x02"  # pdfium's mark for a hyphen at a line's end; also an unmapped character, told apart by asking
-_HEAVY = (b"bold", b"black", b"heavy", b"demi")
 _MAX_OUTLINE = 10_000
 _DRAWN_ANNOTATIONS = {3, 13, 20}  # free text, stamp, form field: what a reader sees as part of the page
 _BLANK_DPI = 50
@@ -74,6 +66,17 @@ class PdfiumFile:
         except self._errors as error:
             raise PageFault(phrase(error)) from None
         return RawPage(number, "", width, height, words, "", self.name)
+
+    def glyphs(self, number: int) -> Glyphs:
+        """Where each character of page ``number`` stands. Raises PageFault."""
+        try:
+            page = self._load(number)
+            try:
+                return page_glyphs(page)
+            finally:
+                page.close()
+        except (*self._errors, IndexError) as error:
+            raise PageFault(f"pdfium cannot read the page: {phrase(error)}") from None
 
     def _load(self, number: int) -> Any:
         """The page with its filled-in fields and notes as part of its contents (in memory only)."""
@@ -122,6 +125,18 @@ class PdfiumFile:
         except self._errors as error:
             raise PageFault(f"it cannot be drawn: {phrase(error)}") from None
 
+    def colour_image(self, number: int, dpi: float) -> tuple[Any, float]:
+        """As ``image``, but in colour and with filled-in fields and notes, as a reader sees the page."""
+        try:
+            page = self._load(number)
+            try:
+                dpi = image_dpi(page, dpi)
+                return page.render(scale=dpi / 72).to_pil(), dpi
+            finally:
+                page.close()
+        except (*self._errors, IndexError) as error:
+            raise PageFault(f"it cannot be drawn: {phrase(error)}") from None
+
     def info(self) -> FileInfo:
         try:
             metadata = {key: clean(value) for key, value in self._pdf.get_metadata_dict(skip_empty=True).items()}
@@ -146,14 +161,9 @@ class PdfiumFile:
 
 def page_image(path: Path, number: int, dpi: float = 100, password: str = "") -> Any:
     """Page ``number`` (from 1) of a file as a PIL image in colour. Raises CannotOpen or PageFault."""
-    import pypdfium2
-
     file = PdfiumFile(path, password)
     try:
-        page = file._pdf[number - 1]
-        return page.render(scale=image_dpi(page, dpi) / 72).to_pil()
-    except (pypdfium2.PdfiumError, IndexError, ValueError) as error:
-        raise PageFault(phrase(error)) from None
+        return file.colour_image(number, dpi)[0]
     finally:
         file.close()
 
@@ -162,152 +172,6 @@ def image_dpi(page: Any, dpi: float) -> float:
     """``dpi``, or less where the page is so large that its image would pass MAX_PIXELS or MAX_SIDE."""
     width, height = max(page.get_width(), 1e-3), max(page.get_height(), 1e-3)
     return float(min(dpi, 72 * (MAX_PIXELS / (width * height)) ** 0.5, 72 * MAX_SIDE / max(width, height)))
-
-
-def page_words(page: Any) -> tuple[float, float, tuple[Word, ...]]:
-    """Width and height of a pypdfium2 page and its words in content order, turned so that most text is upright.
-
-    Words outside the visible part of the page are left out, as a reader cannot see them.
-    """
-    import pypdfium2.raw as c
-
-    text_page = page.get_textpage()
-    try:
-        count = text_page.count_chars()
-        text = _characters(text_page, count, c)
-        runs = [(match.start(), match.end(), match.group()) for match in _RUN.finditer(text)]
-        turn = _turn(text_page, runs, page.get_rotation() // 90, c)
-        place, width, height = _placing(page.get_bbox(), turn)
-        words = tuple(_words(text_page, runs, turn, place, c))
-    finally:
-        text_page.close()
-    seen = tuple(word for word in words if _inside(word, width, height))
-    return width, height, seen
-
-
-def _characters(text_page: Any, count: int, c: Any) -> str:
-    """One character for each index of pdfium's; hyphens at line ends as ``-`` and a space, unmapped ones as U+FFFD."""
-    text = text_page.get_text_range() if count else ""
-    if len(text) != count or "\ufffe" in text:
-        text = "".join(map(chr, (c.FPDFText_GetUnicode(text_page, n) for n in range(count))))
-    if _HYPHEN in text or "\ufffe" in text:
-        marks = [n for n, char in enumerate(text) if char in "\x02\ufffe" and c.FPDFText_IsHyphen(text_page, n) == 1]
-        letters = list(text)
-        for n in marks:
-            letters[n] = "\xad"
-        text = "".join(letters)
-    return text
-
-
-def _turn(text_page: Any, runs: list[tuple[int, int, str]], page_turn: int, c: Any) -> int:
-    """Quarter turns clockwise that make most of the text upright (the page's own where there is no text)."""
-    sample = runs[:: max(1, len(runs) // 40)]
-    angles = Counter(_quarter(c.FPDFText_GetCharAngle(text_page, start)) for start, _, _ in sample)
-    if not angles:
-        return page_turn
-    (angle, often), *_ = angles.most_common(1)
-    return angle if often * 2 > len(sample) else page_turn
-
-
-def _placing(bbox: Box, turn: int) -> tuple[Callable[[Any], Box], float, float]:
-    """How boxes of the page's own space (origin at the bottom left) lie on the turned page, and that page's size."""
-    left, bottom, right, top = bbox
-    width, height = right - left, top - bottom
-    if turn == 1:
-        return lambda b: (b.bottom - bottom, b.left - left, b.top - bottom, b.right - left), height, width
-    if turn == 2:
-        return lambda b: (right - b.right, b.bottom - bottom, right - b.left, b.top - bottom), width, height
-    if turn == 3:
-        return lambda b: (top - b.top, right - b.right, top - b.bottom, right - b.left), height, width
-    return lambda b: (b.left - left, top - b.top, b.right - left, top - b.bottom), width, height
-
-
-def _words(
-    text_page: Any, runs: list[tuple[int, int, str]], turn: int, place: Callable[[Any], Box], c: Any
-) -> Iterator[Word]:
-    rect, raw = c.FS_RECTF(), text_page.raw
-    there = ctypes.byref(rect)
-    name, flags = ctypes.create_string_buffer(128), ctypes.byref(ctypes.c_int())
-    loose, info = c.FPDFText_GetLooseCharBox, c.FPDFText_GetFontInfo
-    fonts: dict[bytes, bool] = {}
-
-    def box(n: int) -> Box:
-        if not loose(raw, n, there) or rect.right <= rect.left or rect.top <= rect.bottom:
-            _plain_box(text_page, n, rect, c)
-        return place(rect)
-
-    for start, end, text in runs:
-        first = box(start)
-        last = box(end - 1) if end - start > 1 else first
-        name[0] = b"\0"  # what a failing call leaves
-        info(raw, start, name, 128, flags)
-        font = name.value
-        bold = fonts.get(font)
-        if bold is None:
-            weight = c.FPDFText_GetFontWeight(raw, start)
-            bold = fonts[font] = weight >= 600 or any(part in font.lower() for part in _HEAVY)
-        whole = _union(first, last)
-        pieces: Iterable[tuple[str, Box]] = ((text, whole),)
-        if _looks_torn(text, whole, first[3] - first[1]) and _is_upright(text_page, start, turn, c):
-            pieces = _split(text, [box(n) for n in range(start, end)])
-        for piece, (x0, top, x1, bottom) in pieces:
-            kept = clean_word(piece)
-            if kept:
-                upright = bottom - top <= 2.5 * (x1 - x0) or len(piece) < 3
-                size = round((bottom - top if upright else x1 - x0) * _SIZE, 1)
-                yield Word(kept, x0, top, x1, bottom, size, bold)
-
-
-def _plain_box(text_page: Any, n: int, rect: Any, c: Any) -> None:
-    """Fill ``rect`` from the glyph, or from its origin and the font's size, where the font tells no box."""
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    if not c.FPDFText_GetCharBox(text_page, n, left, right, bottom, top) or right.value <= left.value:
-        c.FPDFText_GetCharOrigin(text_page, n, left, bottom)
-        size = c.FPDFText_GetFontSize(text_page, n) or 1.0
-        right.value, top.value = left.value + size / 2, bottom.value + size
-    rect.left, rect.right, rect.bottom, rect.top = left.value, right.value, bottom.value, top.value
-
-
-def _union(a: Box, b: Box) -> Box:
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-
-
-def _looks_torn(text: str, whole: Box, height: float) -> bool:
-    """Whether the box is too high or too wide for one word: pdfium ran over a line's end or a gap without a space."""
-    return "\xad" in text or whole[3] - whole[1] > 1.8 * height or whole[2] - whole[0] > 1.3 * len(text) * height
-
-
-def _is_upright(text_page: Any, start: int, turn: int, c: Any) -> bool:
-    return _quarter(c.FPDFText_GetCharAngle(text_page, start)) == turn
-
-
-def _quarter(angle: float) -> int:
-    """Quarter turns clockwise that set text upright; pdfium's angles (radians) run clockwise."""
-    return -round(angle * 2 / math.pi) % 4
-
-
-def _split(text: str, boxes: list[Box]) -> Iterator[tuple[str, Box]]:
-    """The run cut where a character does not follow on the one before."""
-    start, whole = 0, boxes[0]
-    for n in range(1, len(text)):
-        if not _follows(boxes[n - 1], boxes[n], text[n]):
-            yield text[start:n], whole
-            start, whole = n, boxes[n]
-        else:
-            whole = _union(whole, boxes[n])
-    yield text[start:], whole
-
-
-def _follows(before: Box, box: Box, char: str) -> bool:
-    height = max(before[3] - before[1], box[3] - box[1])
-    across = max(box[0] - before[2], before[0] - box[2])  # between the boxes; negative where they overlap
-    down = max(box[1] - before[3], before[1] - box[3])
-    stacked = across < -0.5 * min(before[2] - before[0], box[2] - box[0]) and ord(char) > 0x2E80
-    return (across < height and down < -0.1 * height) or (stacked and down < height / 2)
-
-
-def _inside(word: Word, width: float, height: float) -> bool:
-    return 0 <= (word.x0 + word.x1) / 2 <= width and 0 <= (word.top + word.bottom) / 2 <= height
 
 
 def _area(bounds: Box) -> float:

@@ -120,3 +120,27 @@ def test_page_image(tmp_path, pdf):
     assert image.convert("L").getextrema()[0] < 100
     with pytest.raises(PageFault):
         page_image(path, 2)
+
+
+def test_glyphs_are_those_of_the_words_and_lie_in_their_boxes(elyria):
+    file = PdfiumFile(elyria)
+    for number in (1, 4):
+        page, glyphs = file.page(number), file.glyphs(number)
+        assert ["".join(g.text for g in word) for word in glyphs.words] == [word.text for word in page.words]
+        assert (glyphs.width, glyphs.height, glyphs.turn) == (page.width, page.height, 0)
+        for word, letters in zip(page.words, glyphs.words, strict=True):
+            assert (letters[0].x0, letters[-1].x1) == (word.x0, word.x1)
+            assert all(g.x0 <= g.ink[0] < g.ink[2] <= g.x1 for g in letters)
+            assert all(g.top <= g.ink[1] < g.ink[3] <= g.bottom for g in letters)
+    file.close()
+
+
+def test_the_places_of_a_page_with_too_many_characters_are_not_told(tmp_path, pdf, monkeypatch):
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf(["one two"]))
+    file = PdfiumFile(path)
+    assert [len(word) for word in file.glyphs(1).words] == [3, 3]
+    monkeypatch.setattr("ingest.readers.pdfium_text.MAX_GLYPHS", 5)
+    with pytest.raises(PageFault, match=r"^the page holds more than 5 characters$"):
+        file.glyphs(1)
+    file.close()

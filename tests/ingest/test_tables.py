@@ -237,7 +237,7 @@ def test_prose_in_two_columns_is_no_table():
 
 def test_a_real_form_report_holds_no_table(ntsb: Path):
     pdfium = pytest.importorskip("pypdfium2")
-    from ingest.readers.pdfium import page_words
+    from ingest.readers.pdfium_text import page_words
 
     for path in sorted(ntsb.glob("*.pdf"))[:3]:
         file = pdfium.PdfDocument(path)
