@@ -1,14 +1,14 @@
-"""What the product needs of a model: two Protocols and the values they exchange.
+"""What the product needs of a model: its Protocols and the values they exchange.
 
 Knows nothing of any library; one file beside this one for each implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Generation:
 
     ``adapter`` is the id of the adapter that was active in the weights while generating, None if none was.
     ``money`` is what it cost at a provider, in the currency of the provider or of the prices in the settings.
+    ``reused_tokens`` of the prompt were not computed anew, since the prompt before began with them.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Generation:
     finish: Literal["stop", "length"]
     adapter: str | None
     money: float = 0.0
+    reused_tokens: int = 0
 
 
 class Embedder(Protocol):
@@ -114,3 +116,30 @@ class Generator(Protocol):
     def count_tokens(self, prompt: Prompt) -> int:
         """Length of the rendered prompt in tokens."""
         ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a Generator may be able to do besides: tell a text while it is being written."""
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """What ``generate`` gives for this prompt at temperature 0, but for ``reused_tokens``.
+
+        ``write`` is called with pieces of the text, never with half a character; joined they are the text. What it
+        raises ends the generation and comes through.
+        """
+        ...
+
+
+def stream_or_generate(
+    generator: Generator, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None
+) -> Generation:
+    """See ``Streaming.stream``; of a generator that cannot, ``write`` hears the text at once, if there is any."""
+    if isinstance(generator, Streaming):
+        return generator.stream(prompt, max_new_tokens=max_new_tokens, write=write, adapter=adapter)
+    made = generator.generate([prompt], max_new_tokens=max_new_tokens, adapter=adapter)[0]
+    if made.text:
+        write(made.text)
+    return made
