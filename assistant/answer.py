@@ -85,6 +85,7 @@ def _answer(
         completion_tokens=generation.completion_tokens if generation is not None else 0,
         finish=generation.finish if generation is not None else "abstained",
         seconds=seconds,
+        reused_tokens=generation.reused_tokens if generation is not None else 0,
     )
     return Answer(question, text, tuple(citations), tuple(unsupported), passages, not text, trace)
 
@@ -108,7 +109,7 @@ def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]
         "passages": [
             {
                 "source": file_name(documents, p.chunk.document), "pages": list(p.chunk.pages), "text": p.chunk.text,
-                "score": round(p.score, 4),
+                "rank": p.rank, "score": round(p.score, 4),
             }
             for p in answer.passages
         ],

@@ -229,7 +229,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an answer came about, by hashes. ``adapter`` is read off the loaded weights, None when none was on."""
+    """How an answer came about, by hashes. ``adapter`` is read off the loaded weights, None when none was on.
+
+    ``reused_tokens`` of the prompt stood at the beginning of the one before it and were not computed anew.
+    """
 
     model: str
     adapter: str | None
@@ -240,6 +243,7 @@ class Trace:
     completion_tokens: int
     finish: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    reused_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

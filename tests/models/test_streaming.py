@@ -390,7 +390,7 @@ def test_a_reply_that_breaks_off_is_an_error_and_not_repeated(connect: Callable[
 def test_a_server_that_counts_no_streams_is_asked_without(connect: Callable[..., Any]) -> None:
     good = events(piece("Yes.", "stop"), "[DONE]")
     refusal = 400, {"error": {"message": "unknown field stream_options", "type": "x"}}
-    server, generator = connect(lambda n, body: refusal if "stream_options" in body else good)
+    _, generator = connect(lambda n, body: refusal if "stream_options" in body else good)
     made, _ = streamed(generator, PROMPTS[0])
     assert (made.text, made.prompt_tokens) == ("Yes.", generator.count_tokens(PROMPTS[0]))
     assert made.completion_tokens > 0
