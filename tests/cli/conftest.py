@@ -121,6 +121,18 @@ def start() -> type[Running]:
 
 
 @pytest.fixture(scope="session")
+def command() -> tuple[str, ...]:
+    """What a process of its own is started with."""
+    return COMMAND
+
+
+@pytest.fixture
+def surroundings() -> dict[str, str]:
+    """The environment of such a process."""
+    return environment()
+
+
+@pytest.fixture(scope="session")
 def configure() -> Callable[..., None]:
     """``write_settings``."""
     return write_settings
