@@ -24,7 +24,6 @@ from fieldguide.printable import on_one_line, printable
 if TYPE_CHECKING:
     from assistant.flow import Assistant
 
-_STOPPING = "Stopping; press Ctrl-C again to stop at once."
 _TYPED = 1000  # lines that the arrow keys bring back
 
 
@@ -160,7 +159,7 @@ class Conversation:
                 s.console.print(Text(("" if told else "\n") + printable(piece), style="bold"), end="")
             told.append(piece)
 
-        with interruptible(s, _STOPPING) as stopped:
+        with interruptible(s, "") as stopped:  # nothing is said: it would come into the middle of a piece
             try:
                 asked = s.in_conversation(question, chat.said_before(self.turns))
                 found = self.assistant.stream(asked, write)

@@ -140,7 +140,8 @@ def interruptible(
         if pressed:
             raise KeyboardInterrupt
         pressed.append(time.time())
-        s.console.print(told, style="yellow")
+        if told:
+            s.console.print(told, style="yellow")
 
     before = signal.signal(signal.SIGINT, on_signal)
     try:
