@@ -93,6 +93,7 @@ def _answer(
         finish=generation.finish if generation is not None else "abstained",
         seconds=seconds,
         likelihood=generation.likelihood if generation is not None else None,
+        reused_tokens=generation.reused_tokens if generation is not None else 0,
     )
     return Answer(question, text, tuple(citations), tuple(unsupported), passages, not text, trace)
 
@@ -116,7 +117,7 @@ def as_json(answer: Answer, documents: Mapping[str, Document]) -> dict[str, Any]
         "passages": [
             {
                 "source": file_name(documents, p.chunk.document), "pages": list(p.chunk.pages), "text": p.chunk.text,
-                "score": round(p.score, 4),
+                "rank": p.rank, "score": round(p.score, 4),
             }
             for p in answer.passages
         ],

@@ -15,6 +15,7 @@ from assistant.confidence import Calibration
 from assistant.conflicts import conflicts, outdated, without
 from assistant.entailment import entailed
 from assistant.selection import pick
+from assistant.streaming import Shown, Telling
 from fieldguide.models.base import Generator
 from fieldguide.settings import Answer as AnswerSettings
 from fieldguide.types import Answer, Context, Document, Retriever
@@ -83,8 +84,9 @@ class Assistant:
     def stream(self, question: str, write: Callable[[str], None]) -> Answer:
         """One answer; ``write`` is told of its text piece by piece, as it is generated. What is returned counts: its
         citations are checked, and it may have been withheld."""
-        answer = self.answer([question])[0]
-        write(answer.text)
+        shown = Shown(write)
+        answer = replace(self, generator=Telling(self.generator, shown)).answer([question])[0]
+        shown.end(answer.text)
         return answer
 
     def _unsure(self, answer: Answer) -> bool:

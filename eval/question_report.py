@@ -13,11 +13,12 @@ from typing import Any, get_args
 
 from eval.question_metrics import DIRECTIONS, Judged, Reach, details, diversity, overlap, reach, stands
 from eval.questions import from_pairs, questions_hash
-from eval.report import page_environment, printable
+from eval.report import page_environment
 from fieldguide import __version__
 from fieldguide.catalog import Catalog
 from fieldguide.files import write_atomically
 from fieldguide.models.base import Embedder
+from fieldguide.printable import printable
 from fieldguide.types import Kind, Level, QAPair, Split
 
 _SAMPLE, _EXAMPLES = 200, 40

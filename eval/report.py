@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import pairwise
@@ -32,6 +31,7 @@ from eval.labels import (
 )  # fmt: skip
 from eval.significance import holm
 from fieldguide.files import write_atomically
+from fieldguide.printable import printable
 
 ArmName = str
 
@@ -169,8 +169,6 @@ _OPTIONAL = ("numeric",)
 _UNUSABLE = "Do not use these figures"
 _COLOURS = {"base": "#6b6b6b", "base+RAG": "#0072b2", "tuned": "#a65f00", "tuned+RAG": "#00735c"}  # after Okabe and Ito
 _MARKERS = {"base": "o", "base+RAG": "s", "tuned": "^", "tuned+RAG": "D"}
-_BREAKS = re.compile("\r\n|[\r\v\f]")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")
 
 
 def render(report: Mapping[str, Any], folder: Path) -> Path:
@@ -404,21 +402,6 @@ def _plain_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_plain_text, value))
     return str(value)
-
-
-def printable(value: Any) -> Any:
-    """The same with plain line ends, and with a mark in the place of what a page cannot or should not carry.
-
-    Control characters, halves of surrogate pairs, and the overrides of writing direction, which could make a hostile
-    document's text read otherwise than it stands.
-    """
-    if isinstance(value, str):
-        return _UNPRINTABLE.sub("\ufffd", _BREAKS.sub("\n", value))
-    if isinstance(value, Mapping):
-        return {printable(key): printable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [printable(inner) for inner in value]
-    return value
 
 
 def _csp_hash(text: str) -> str:

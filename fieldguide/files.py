@@ -42,6 +42,36 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def append_json(path: Path, value: Any) -> None:
+    """Add a JSON value as one line, and flush it to disk: a kill leaves at most a part of it, as the last line.
+
+    Where an earlier kill has left such a part, the new line begins below it.
+    """
+    line = json.dumps(value, ensure_ascii=True) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else "\n" + line
+        file.write(line.encode("ascii"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> tuple[dict[int, Any], list[int]]:
+    """The values of a file that ``append_json`` wrote, by the number of their line, from 1; and the numbers of lines
+    that hold none: what a kill left of one."""
+    values: dict[int, Any] = {}
+    broken = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if line.strip():
+            try:
+                values[number] = json.loads(line)
+            except ValueError:
+                broken.append(number)
+    return values, broken
+
+
 @contextlib.contextmanager
 def folder_atomically(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``path`` when the block ends well and vanishes when it does not.

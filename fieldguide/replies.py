@@ -23,6 +23,9 @@ REFUSAL = "not in the documents"
 _REASONED = re.compile(r"^\s*\[(\d{1,3})\] says: [\"“](.*?)[\"”]\s*(?:\n|$)\s*(?:Answer:)?\s*(.*)$", re.DOTALL)
 _LEAD = re.compile(r"^\s*Answer:\s*", re.IGNORECASE)
 _MARK = re.compile(r"\s*\[(\d{1,3})\]")
+_UNSETTLED = re.compile(r"\s*(?:\[\d{0,3})?$")
+_QUOTING = re.compile(r"^\s*\[\d{1,3}\] says: [\"“]")
+_QUOTED = re.compile(_QUOTING.pattern + r".*?[\"”]\s*\n\s*(?:Answer:)?\s*", re.DOTALL)
 _NO_WORDS = re.compile(r"[^a-z ]")
 
 
@@ -61,7 +64,7 @@ def read_reply(text: str) -> Reply:
     if found is not None:
         marks.append(int(found[1]))
         quote, text = found[2], found[3]
-    elif re.match(r"^\s*\[\d{1,3}\] says: [\"“]", text):
+    elif _QUOTING.match(text):
         return Reply("", False, (int(re.findall(r"\d+", text)[0]),), "")
     text = _LEAD.sub("", text)
     marks += [int(number) for number in _MARK.findall(text)]
@@ -70,6 +73,31 @@ def read_reply(text: str) -> Reply:
     return Reply("" if refused else answer, refused, tuple(dict.fromkeys(marks)), quote)
 
 
+def settled(text: str) -> str:
+    """Of a reply that is still being written, the part of its answer that nothing to come can change.
+
+    ``read_reply(whole).answer`` begins with it, whatever the whole turns out to be: what may yet become a mark, a
+    quote or the refusal is held back.
+    """
+    begun = re.match(r"\s*\[\d{1,3}\](.*)", text, re.DOTALL)
+    if begun is not None and " says: ".startswith(begun[1]):
+        return ""
+    if _QUOTING.match(text):
+        said = _QUOTED.match(text)
+        if said is None:
+            return ""
+        text = text[said.end() :]
+    text = _LEAD.sub("", text)
+    if "answer:".startswith(text.strip().lower()):
+        return ""
+    certain = " ".join(_MARK.sub("", _UNSETTLED.sub("", text)).split())
+    return "" if REFUSAL.startswith(_letters(certain)) else certain
+
+
 def is_refusal(text: str) -> bool:
     """Whether the text says no more than that the documents do not hold the answer."""
-    return " ".join(_NO_WORDS.sub("", text.lower()).split()) == REFUSAL
+    return _letters(text) == REFUSAL
+
+
+def _letters(text: str) -> str:
+    return " ".join(_NO_WORDS.sub("", text.lower()).split())

@@ -233,6 +233,7 @@ class Trace:
 
     ``likelihood`` is the mean log-likelihood of the answer's tokens, ``agreement`` the mean token F1 (0 to 1) of the
     other samples with it; None where that is not known.
+    ``reused_tokens`` of the prompt stood at the beginning of the one before it and were not computed anew.
     """
 
     model: str
@@ -246,6 +247,7 @@ class Trace:
     seconds: Mapping[str, float] = field(default_factory=dict)
     likelihood: float | None = None
     agreement: float | None = None
+    reused_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,14 @@ class Workspace:
         return self.state / "testsets"
 
     @property
+    def chats_folder(self) -> Path:
+        return self.state / "chats"
+
+    @property
+    def feedback_file(self) -> Path:
+        return self.state / "feedback.jsonl"
+
+    @property
     def runs_folder(self) -> Path:
         return self.state / "runs"
 

@@ -285,6 +285,33 @@ def page(
 
 
 @app.command()
+def chat(
+    workspace: Root = HERE,
+    resume: Annotated[
+        str | None, typer.Option(help='Go on with the conversation of this id, or with the "last".')
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only show the conversations that can be gone on with.")] = False,
+    base: Annotated[bool, typer.Option("--base", help="Use the base model, without the adapter.")] = False,
+    where: Where = None,
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Talk with the documents: answers appear as they are written, with their citations; /help shows the commands.
+
+    Questions may lean on those before. What is said is kept in .fieldguide/chats, verdicts on answers (/good, /bad,
+    /correct) in .fieldguide/feedback.jsonl. Lines may be piped in. Exit code 1: some of those could not be answered.
+    """
+    from fieldguide.cli import chatting
+    from fieldguide.cli.session import session
+
+    with session("chat", workspace, as_json=as_json, write=False) as s:
+        if show:
+            s.emit(chatting.show_histories(s))
+        elif not chatting.run(s, resume=resume, base=base, where=where or (), user=user):
+            raise typer.Exit(1)
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for: a question or a few words.")],
     workspace: Root = HERE,

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from fieldguide.cli.progress import TerminalProgress, estimate, expected
 from fieldguide.errors import FieldguideError, ModelError
+from fieldguide.printable import printable
 from fieldguide.replies import room
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Session:
     def say(self, text: str) -> None:
         """A line for the user, on the error stream."""
         self.progress.finish()
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(printable(text), highlight=False, markup=False)
 
     def announce(self, what: str, work: Mapping[str, tuple[int, float]], megabytes: float) -> None:
         """Say how long the work will take and how much disk, from rates measured here before where there are any.
@@ -210,14 +211,18 @@ class Session:
         return self.tuned_folder(tuned) if tuned is not None and self.tuned_folder(tuned).exists() else None
 
     def standalone(self, question: str, before: Sequence[str]) -> str:
-        """The question as it reads without those asked before; said if it changed. A larger generator than the bundled
-        one may rewrite it, else rules do."""
-        if not before:
+        """The question as it reads without those asked before; said if it changed."""
+        return self.in_conversation(question, [(earlier, "") for earlier in before])
+
+    def in_conversation(self, question: str, turns: Sequence[tuple[str, str]]) -> str:
+        """The question as it reads without the (question, answer) pairs before it; said if it changed. A larger
+        generator than the bundled one may rewrite it, else rules do."""
+        if not turns:
             return question
         from retrieval.rewrite import standalone
 
         able = self.settings.models.generator != "bundled"
-        asked = standalone(question, [(earlier, "") for earlier in before], self.generator if able else None)
+        asked = standalone(question, turns, self.generator if able else None)
         if asked != question:
             self.say(f"Asked as: {asked}")
         return asked
@@ -330,7 +335,7 @@ def _fail(console: Console, message: str, code: int, as_json: bool) -> None:
     if as_json:
         print_json({"error": message, "exit_code": code})
     else:
-        console.print(message, style="bold red" if code != 130 else "yellow", highlight=False, markup=False)
+        console.print(printable(message), style="bold red" if code != 130 else "yellow", highlight=False, markup=False)
     raise typer.Exit(code) from None
 
 

@@ -7,18 +7,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from fieldguide.cli.pairs import near_duplicates
 from fieldguide.cli.session import Session
+from fieldguide.cli.showing import show_answer
 from fieldguide.errors import FieldguideError
-
-if TYPE_CHECKING:
-    from fieldguide.types import Answer, Document
 
 
 def tune(s: Session, processes: int = 1) -> dict[str, Any]:
@@ -133,15 +130,18 @@ def dry_run(s: Session) -> dict[str, Any]:
 
 
 @contextmanager
-def interruptible(s: Session) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C lets the step under way end and be kept; a second one stops at once."""
+def interruptible(
+    s: Session, told: str = "Stopping after this step; press Ctrl-C again to stop at once."
+) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C lets the step under way end and be kept, and says ``told``; a second one stops at once."""
     pressed: list[float] = []
 
     def on_signal(number: int, frame: Any) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(time.time())
-        s.console.print("Stopping after this step; press Ctrl-C again to stop at once.", style="yellow")
+        if told:
+            s.console.print(told, style="yellow")
 
     before = signal.signal(signal.SIGINT, on_signal)
     try:
@@ -217,61 +217,3 @@ def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:
             raise FieldguideError(f"--where {given!r} is not NAME=VALUE; `fieldguide facets` shows what there is.")
         wanted.setdefault(name.strip(), []).append(value.strip())
     return wanted
-
-
-DECLINED = "The documents hold nothing about this."
-_NEAREST = 3
-_BEGINNING = 160
-
-
-def _beginning(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _BEGINNING else line[:_BEGINNING].rsplit(" ", 1)[0] + " …"
-
-
-def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], show_passages: bool) -> None:
-    """The answer on the screen, each citation with file, page and quote."""
-    out = s.console
-    s.progress.finish()
-    out.print(Text("\n" + (answer.text or DECLINED), style="bold"))
-    if answer.abstained and answer.withheld and answer.confidence is not None:
-        out.print(Text(f"  Too unsure to answer (confidence {answer.confidence:.2f}).", style="yellow"))
-    if answer.origin == "memory":
-        out.print(Text("  From the model's memory: the documents hold nothing about this.", style="yellow"))
-    for number, c in enumerate(answer.citations, 1):
-        out.print(
-            Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green")
-        )
-        out.print(Text(f"      “{c.quote}”"))
-    for statement in answer.unsupported:
-        if statement and answer.passages:
-            out.print(Text(f"  No passage supports: {statement}", style="yellow"))
-    for conflict in answer.conflicts:
-        name = Path(documents[conflict.other_document].source).name
-        told = {conflict.other_document: "newer, preferred", conflict.cited_document: "older"}
-        which = told.get(conflict.newer, "no date tells which is newer")
-        place = f"{name}, page {conflict.other_span.page}"
-        out.print(Text(f"  {place}, says otherwise ({which}): “{conflict.other}”", style="yellow"))
-    if answer.abstained and not show_passages:
-        for p in answer.passages[:_NEAREST]:
-            name = Path(documents[p.chunk.document].source).name
-            out.print(Text(f"  nearest: {name}, page {p.chunk.pages[0]}: “{_beginning(p.chunk.text)}”", style="dim"))
-    if not answer.passages and answer.text:
-        out.print(Text("  Answered without the documents: nothing here is checked.", style="yellow"))
-    if show_passages:
-        for number, p in enumerate(answer.passages, 1):
-            name = Path(documents[p.chunk.document].source).name
-            pages = ", ".join(map(str, p.chunk.pages))
-            out.print(
-                Text(f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, score {p.score:.3f}", style="cyan")
-            )
-            out.print(Text(p.chunk.text, style="dim"))
-    t = answer.trace
-    tuned = f"adapter {t.adapter[:16]}" if t.adapter else "no adapter"
-    sure = f", confidence {answer.confidence:.2f}" if answer.confidence is not None else ""
-    out.print(
-        Text(
-            f"\n  {t.model}, {tuned}, {len(answer.passages)} passages{sure}, {sum(t.seconds.values()):.1f} s",
-            style="dim",
-        )
-    )

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fieldguide.errors import ModelError
-from fieldguide.models.base import Embedder, Generation, Generator, Message, Prompt, Vectors
+from fieldguide.models.base import Embedder, Generation, Generator, Message, Prompt, Streaming, Vectors
 
 __all__ = [
     "Embedder",
@@ -15,6 +15,7 @@ __all__ = [
     "Generator",
     "Message",
     "Prompt",
+    "Streaming",
     "Vectors",
     "find_embedder",
     "load_embedder",

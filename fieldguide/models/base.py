@@ -1,14 +1,14 @@
-"""What the product needs of a model: two Protocols and the values they exchange.
+"""What the product needs of a model: its Protocols and the values they exchange.
 
 Knows nothing of any library; one file beside this one for each implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class Generation:
     ``money`` is what it cost at a provider, in the currency of the provider or of the prices in the settings.
     ``likelihood`` is the mean log-likelihood of its tokens and its end, at most 0; None where the model does not tell;
     it plays no part where generations are compared, since batches differ in the last digits.
+    ``reused_tokens`` of the prompt were not computed anew, since the prompt before began with them.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Generation:
     adapter: str | None
     money: float = 0.0
     likelihood: float | None = field(default=None, compare=False)
+    reused_tokens: int = 0
 
 
 class Embedder(Protocol):
@@ -117,3 +119,30 @@ class Generator(Protocol):
     def count_tokens(self, prompt: Prompt) -> int:
         """Length of the rendered prompt in tokens."""
         ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a Generator may be able to do besides: tell a text while it is being written."""
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """What ``generate`` gives for this prompt at temperature 0, but for ``reused_tokens``.
+
+        ``write`` is called with pieces of the text, never with half a character; joined they are the text. What it
+        raises ends the generation and comes through.
+        """
+        ...
+
+
+def stream_or_generate(
+    generator: Generator, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None
+) -> Generation:
+    """See ``Streaming.stream``; of a generator that cannot, ``write`` hears the text at once, if there is any."""
+    if isinstance(generator, Streaming):
+        return generator.stream(prompt, max_new_tokens=max_new_tokens, write=write, adapter=adapter)
+    made = generator.generate([prompt], max_new_tokens=max_new_tokens, adapter=adapter)[0]
+    if made.text:
+        write(made.text)
+    return made

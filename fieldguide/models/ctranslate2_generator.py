@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from fieldguide.files import file_hash
 from fieldguide.models.base import Generation, Prompt
 from fieldguide.models.chat import Chat
 from fieldguide.models.decoding import SeededDraw, batches, cut_at, decode, draw_seeds
+from fieldguide.models.streaming import Pieces
 from fieldguide.models.weights import quiet
 from fieldguide.processor import usable_cores
 from fieldguide.types import content_hash
@@ -109,13 +111,7 @@ class CTranslate2Generator:
             raise ValueError("max_new_tokens must be at least 1, temperature at least 0, stop non-empty strings")
         if adapter is not None:
             raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
-        rows = [self.chat.render(prompt) for prompt in prompts]
-        for number, ids in enumerate(rows, 1):
-            if len(ids) + max_new_tokens > self._context_tokens:
-                raise ModelError(
-                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
-                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
-                )
+        rows = self._rows(prompts, max_new_tokens)
         found: dict[int, Generation] = {}
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         for group in even_batches([len(ids) for ids in rows], self.batch_tokens, _SLACK):
@@ -133,6 +129,43 @@ class CTranslate2Generator:
             if self.on_batch is not None:
                 self.on_batch(len(group))
         return [found[i] for i in range(len(rows))]
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """See ``Streaming.stream``; errors as of ``generate``."""
+        if max_new_tokens < 1:
+            raise ValueError("max_new_tokens must be at least 1")
+        if adapter is not None:
+            raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
+        [ids] = self._rows([prompt], max_new_tokens)
+        pieces = Pieces(self.tokenizer, write)
+        ended: list[int] = []
+        likely: list[float] = []
+        steps = self.model.generate_tokens(
+            [self._vocabulary[i] for i in ids], max_length=max_new_tokens, end_token=list(self._end_ids) or None,
+            return_log_prob=True,
+        )  # fmt: skip
+        with closing(steps):  # whatever ``write`` raises, the decoding that runs beside is ended
+            for step in steps:
+                likely.append(float(step.log_prob))
+                if step.token_id in self._end_ids:
+                    ended.append(step.token_id)
+                    break
+                pieces.add(step.token_id)
+        pieces.end()
+        return self._finish(len(ids), pieces.ids + ended, (), sum(likely) / len(likely) if likely else None)
+
+    def _rows(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]]:
+        """Token ids of each prompt. Raises ModelError for one that is over the limit."""
+        rows = [self.chat.render(prompt) for prompt in prompts]
+        for number, ids in enumerate(rows, 1):
+            if len(ids) + max_new_tokens > self._context_tokens:
+                raise ModelError(
+                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
+                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
+                )
+        return rows
 
     def _greedy(self, rows: list[list[int]], limit: int, stop: tuple[str, ...]) -> list[tuple[list[int], float | None]]:
         """The new ids of each row, up to its end token, its first stop string, or the limit, and their mean

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from contextlib import closing
 from pathlib import Path
 from time import sleep
 from typing import Any, Literal, NamedTuple
@@ -142,6 +143,48 @@ class RemoteGenerator:
             raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
         if not prompts:
             return []
+        self._check_room(prompts, max_new_tokens)
+        options = _Options(max_new_tokens, temperature, seed, tuple(stop))
+        return in_parallel(lambda n: self._ask(prompts[n], options), len(prompts), self.concurrency, self.on_batch)
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """See ``Streaming.stream``; errors as of ``generate``, and ModelError where the reply breaks off: it is asked
+        for again only as long as ``write`` has heard nothing."""
+        if max_new_tokens < 1:
+            raise ValueError("max_new_tokens must be at least 1")
+        if adapter is not None:
+            raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
+        self._check_room([prompt], max_new_tokens)
+        so_far, rest = self._tried(_Options(max_new_tokens, 0.0, 0, ()), lambda chat, left_out: self._begun(
+            chat, _messages(prompt), left_out))  # fmt: skip
+        with closing(rest):
+            piece = str(so_far.text)
+            while True:
+                if piece:
+                    write(piece)
+                try:
+                    more = next(rest, None)
+                except Exception as error:
+                    raise ModelError(f"The reply broke off after it had begun: {self._explain(error)}") from error
+                if more is None:
+                    return self._finish(so_far, prompt, ())
+                piece = str(more.text)
+                so_far += more
+
+    def _begun(self, chat: Any, messages: list[tuple[str, str]], left_out: Set[str]) -> tuple[Any, Generator[Any]]:
+        """What a reply begins with, up to its first text, and the rest of its parts as they come."""
+        # servers of OpenAI's protocol count the tokens of such a reply only if they are asked to
+        counted = self._connection.own_server and "stream_options" not in left_out
+        parts = chat.stream(messages, **({"stream_usage": True} if counted else {}))
+        so_far = next(parts)
+        while not so_far.text and (more := next(parts, None)) is not None:
+            so_far += more
+        return so_far, parts
+
+    def _check_room(self, prompts: Sequence[Prompt], max_new_tokens: int) -> None:
+        """Raises ModelError for a prompt over the limit."""
         limit = self.context_tokens
         for number, prompt in enumerate(prompts, 1):
             if (length := self.count_tokens(prompt)) + max_new_tokens > limit:
@@ -149,18 +192,22 @@ class RemoteGenerator:
                     f"Prompt {number} of {len(prompts)} has {length} tokens by estimate; with {max_new_tokens} for the "
                     f"answer that is over the limit of {limit} of {self._model}: show fewer or shorter passages."
                 )
-        options = _Options(max_new_tokens, temperature, seed, tuple(stop))
-        return in_parallel(lambda n: self._ask(prompts[n], options), len(prompts), self.concurrency, self.on_batch)
 
     def _ask(self, prompt: Prompt, options: _Options) -> Generation:
-        messages = [(_ROLES[message.role], neutralise(message.content)) for message in prompt]
+        def reply(chat: Any, left_out: Set[str]) -> Any:
+            stop = None if "stop" in left_out else list(options.stop[:_STOPS]) or None
+            return chat.invoke(_messages(prompt), stop=stop)
+
+        return self._finish(self._tried(options, reply), prompt, options.stop)
+
+    def _tried(self, options: _Options, request: Callable[[Any, Set[str]], Any]) -> Any:
+        """What the request gives for LangChain's chat model and the options left out, tried again where that helps."""
         tried = 0
         while True:
             left_out = frozenset(self._refused)
             try:
                 chat = self._connection.chat(options.max_tokens, options.temperature, options.seed, left_out)
-                stop = None if "stop" in left_out else list(options.stop[:_STOPS]) or None
-                return self._finish(chat.invoke(messages, stop=stop), prompt, options.stop)
+                return request(chat, left_out)
             except ModelError:
                 raise
             except Exception as error:  # each provider's package has errors of its own
@@ -176,7 +223,7 @@ class RemoteGenerator:
         """Whether the model refuses an option that was sent; it is left out from now on."""
         if not refuses_request(error):
             return False
-        sent = {"temperature", "seed", "stop", "max_tokens"} - left_out
+        sent = {"temperature", "seed", "stop", "max_tokens", "stream_options"} - left_out
         refused = next((option for option in sorted(sent) if re.search(rf"\b{option}", str(error))), None)
         if refused is None or (refused == "max_tokens" and not self._connection.own_server):
             return False
@@ -215,6 +262,10 @@ class RemoteGenerator:
         if to.own_server and not to.url.endswith("/v1") and status_of(error) == 404:
             message += ' The address of most servers ends in "/v1".'
         return message
+
+
+def _messages(prompt: Prompt) -> list[tuple[str, str]]:
+    return [(_ROLES[message.role], neutralise(message.content)) for message in prompt]
 
 
 def neutralise(text: str) -> str:

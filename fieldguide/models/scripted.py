@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from fieldguide.errors import ModelError
 from fieldguide.files import file_hash
 from fieldguide.models.base import Generation, Prompt
 from fieldguide.types import content_hash
+
+_WORDS = re.compile(r"\s*\S+|\s+$")
 
 Replies = Callable[[Prompt, str | None], str] | Sequence[str] | Mapping[str, str]
 
@@ -78,6 +81,15 @@ class ScriptedGenerator:
         if self.on_batch is not None and found:
             self.on_batch(len(found))
         return found
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """See ``Streaming.stream``: a piece for each word, with the white space before it."""
+        made = self.generate([prompt], max_new_tokens=max_new_tokens, adapter=adapter)[0]
+        for piece in _WORDS.findall(made.text):
+            write(piece)
+        return made
 
     def _reply(self, prompt: Prompt, adapter: str | None) -> str:
         if callable(self._replies):

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 from fieldguide.errors import IntegrityError, ModelError
 from fieldguide.models import adapters
-from fieldguide.models.base import Generation, Generator, Message, Prompt
+from fieldguide.models.base import Generation, Generator, Message, Prompt, stream_or_generate
 from fieldguide.models.child import Child, protocol_streams, told_error
 
 
@@ -153,10 +153,19 @@ class SwitchingGenerator:
         adapter: str | None = None,
     ) -> list[Generation]:
         """See ``Generator.generate``."""
-        one: Generator = self._apart.get(adapter or "") or self.local
-        return one.generate(
+        return self._serving(adapter).generate(
             prompts, max_new_tokens=max_new_tokens, stop=stop, temperature=temperature, seed=seed, adapter=adapter
         )
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """See ``Streaming.stream``; what an adapter's own process writes is told at once, when it is done."""
+        one = self._serving(adapter)
+        return stream_or_generate(one, prompt, max_new_tokens=max_new_tokens, write=write, adapter=adapter)
+
+    def _serving(self, adapter: str | None) -> Generator:
+        return self._apart.get(adapter or "") or self.local
 
     def load_adapter(self, folder: Path) -> str:
         """See ``Generator.load_adapter``. Raises IntegrityError if the process came to another base than ``local``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from fieldguide.models.adapter_strength import (
 from fieldguide.models.base import Generation, Prompt
 from fieldguide.models.chat import Chat
 from fieldguide.models.decoding import Likelihoods, SeededDraw, Stopper, batches, cut_at, decode, draw_seeds
+from fieldguide.models.streaming import Pieces, PrefixCache, greedy, stamp
 from fieldguide.models.weights import pick_device, quiet
 
 
@@ -50,6 +52,7 @@ class TransformersGenerator:
         self._adapters: dict[str, dict[str, Any]] = {}
         self._scalings: dict[str, dict[str, float]] = {}
         self._lock = threading.RLock()
+        self._prefix = PrefixCache()
         self._end_ids = self._configure()
         config = self.model.config.get_text_config()
         self._context_tokens = int(getattr(config, "max_position_embeddings", 2048))
@@ -115,13 +118,7 @@ class TransformersGenerator:
         if max_new_tokens < 1 or temperature < 0 or not all(stop) or isinstance(stop, str):
             raise ValueError("max_new_tokens must be at least 1, temperature at least 0, stop non-empty strings")
         self._check_loaded(adapter)
-        rows = [self.chat.render(prompt) for prompt in prompts]
-        for number, ids in enumerate(rows, 1):
-            if len(ids) + max_new_tokens > self._context_tokens:
-                raise ModelError(
-                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
-                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
-                )
+        rows = self._rows(prompts, max_new_tokens)
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         found: dict[int, Generation] = {}
         with self.using(adapter):
@@ -132,6 +129,37 @@ class TransformersGenerator:
                 if self.on_batch is not None:
                     self.on_batch(len(group))
         return [found[i] for i in range(len(rows))]
+
+    def stream(
+        self, prompt: Prompt, *, max_new_tokens: int, write: Callable[[str], None], adapter: str | None = None
+    ) -> Generation:
+        """See ``Streaming.stream``; errors as of ``generate``. The state of prompt and text is kept until another
+        prompt is streamed or the weights change, so that one that begins alike is read from where it differs."""
+        if max_new_tokens < 1:
+            raise ValueError("max_new_tokens must be at least 1")
+        self._check_loaded(adapter)
+        [ids] = self._rows([prompt], max_new_tokens)
+        pieces = Pieces(self.tokenizer, write)
+        with self.using(adapter):
+            active = self._active(adapter)
+            self.model.eval()
+            made, reused, likelihood = greedy(
+                self.model, ids, max_new_tokens, self._end_ids, pieces.add,
+                prefix=self._prefix, owner=(active, stamp(self.model)),
+            )  # fmt: skip
+            pieces.end()
+        return replace(self._finish(len(ids), made, (), active, likelihood), reused_tokens=reused)
+
+    def _rows(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]]:
+        """Token ids of each prompt. Raises ModelError for one that is over the limit."""
+        rows = [self.chat.render(prompt) for prompt in prompts]
+        for number, ids in enumerate(rows, 1):
+            if len(ids) + max_new_tokens > self._context_tokens:
+                raise ModelError(
+                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
+                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
+                )
+        return rows
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[Any]:
@@ -227,6 +255,7 @@ class TransformersGenerator:
         check_scalable(config, strength, folder)
         adapter = adapter_id(file_hash(folder / adapters.WEIGHTS), strength)
         with self._lock:
+            self._prefix.drop()
             if adapter in self._adapters:
                 if self._adapters[adapter] != config:
                     raise ModelError(
@@ -270,6 +299,7 @@ class TransformersGenerator:
         """Take one adapter off and free its memory. Raises ModelError if it is not loaded."""
         self._check_loaded(adapter)
         with self._lock:
+            self._prefix.drop()
             del self._adapters[adapter], self._scalings[adapter]
             self._drop(adapter)
 
@@ -287,6 +317,7 @@ class TransformersGenerator:
     def unload_adapters(self) -> None:
         """Take every adapter off: the model is bare again, as it was before the first ``load_adapter``."""
         with self._lock:
+            self._prefix.drop()
             if self._peft is not None:
                 self.model = self._peft.unload()
             self._peft = None

@@ -121,6 +121,18 @@ def start() -> type[Running]:
 
 
 @pytest.fixture(scope="session")
+def command() -> tuple[str, ...]:
+    """What a process of its own is started with."""
+    return COMMAND
+
+
+@pytest.fixture
+def surroundings() -> dict[str, str]:
+    """The environment of such a process."""
+    return environment()
+
+
+@pytest.fixture(scope="session")
 def configure() -> Callable[..., None]:
     """``write_settings``."""
     return write_settings
@@ -143,7 +155,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch):
-    """Run a command in this process."""
+    """Run a command in this process, with what is ``typed`` piped in."""
     from fieldguide.cli import main
 
     for name in [name for name in os.environ if name.startswith("FIELDGUIDE_") and name != "FIELDGUIDE_CACHE"]:
@@ -151,8 +163,8 @@ def cli(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "200")
     settle = dict(os.environ)
 
-    def run(*arguments: object) -> Ran:
-        done = CliRunner().invoke(main.app, [str(a) for a in arguments])
+    def run(*arguments: object, typed: str | bytes | None = None) -> Ran:
+        done = CliRunner().invoke(main.app, [str(a) for a in arguments], input=typed)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Ran(done.exit_code, done.stdout, done.stderr)

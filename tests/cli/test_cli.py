@@ -18,8 +18,8 @@ NAMES = ("20080102X00002", "20080102X00005", "20080104X00020")
 REPORTS = [NTSB / f"{name}.pdf" for name in NAMES]
 HEAVY = ("torch", "transformers", "sqlalchemy", "pydantic", "numpy", "sentence_transformers", "faiss", "peft", "trl")
 VERBS = (
-    "init", "ingest", "index", "facets", "qa", "tune", "ask", "search", "tune-context", "auto", "compare", "eval",
-    "robustness", "status", "doctor", "demo",
+    "init", "ingest", "index", "facets", "qa", "tune", "ask", "chat", "search", "tune-context", "auto", "compare",
+    "eval", "robustness", "status", "doctor", "demo",
 )  # fmt: skip
 ARMS = ["base", "base+RAG", "tuned", "tuned+RAG"]
 
