@@ -54,6 +54,7 @@ def graded(data: Path, limit: int) -> list[dict[str, str]]:
     """Answers that people called correct or incorrect, a random ``limit`` of them."""
     file = data / "financebench" / "judged_answers.jsonl"
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+    rows = [{name: str(value) for name, value in row.items()} for row in rows]  # some answers are bare numbers
     rows = [row for row in rows if "refus" not in label_of(row) and row["model_answer"].strip()]
     random.Random(0).shuffle(rows)
     return rows[:limit] if limit else rows

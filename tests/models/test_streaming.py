@@ -268,9 +268,9 @@ def test_the_same_prompt_again_computes_its_last_token_alone(tiny: Any) -> None:
 def test_what_was_written_is_reused_too(tiny: Any) -> None:
     ids = tiny.render(FIRST)
     prefix, limit = PrefixCache(), 6
-    made, _ = greedy(tiny.model, ids, limit, (), lambda token: None, prefix=prefix, owner="one")
+    made, _, _ = greedy(tiny.model, ids, limit, (), lambda token: None, prefix=prefix, owner="one")
     longer = [*ids, *made, *tiny.completion_ids("dog")]
-    _, reused = greedy(tiny.model, longer, limit, (), lambda token: None, prefix=prefix, owner="one")
+    _, reused, _ = greedy(tiny.model, longer, limit, (), lambda token: None, prefix=prefix, owner="one")
     assert reused == len(ids) + limit - 1  # the last token was chosen and never read
 
 
@@ -408,9 +408,9 @@ def test_the_end_token_ends_the_text_and_is_not_in_it(kind: str, tiny_model: Pat
     whole, _ = streamed(subject, PROMPTS[1])
     row = subject.chat.render(PROMPTS[1])
     if kind == "tiny":
-        ids, _ = greedy(subject.model, row, LIMIT, (), lambda token: None, prefix=PrefixCache(), owner="one")
+        ids, _, _ = greedy(subject.model, row, LIMIT, (), lambda token: None, prefix=PrefixCache(), owner="one")
     else:
-        [ids] = subject._greedy([row], LIMIT, ())
+        [(ids, _)] = subject._greedy([row], LIMIT, ())
     end = next(token for n, token in enumerate(ids) if n >= 4 and token not in ids[:n])
     subject._end_ids = (end,)
     if kind == "tiny":
