@@ -40,9 +40,9 @@ def reply(prompt: Any, adapter: Any) -> str:
 def test_a_confidence_is_fitted_told_and_used(cli, shelf, scripted, tmp_path):
     scripted(reply)
     file = rows(tmp_path / "dev.jsonl", 24)
-    done = cli("calibrate", "-w", shelf, "--questions", file, "--precision", "0.9", "--json")
+    done = cli("calibrate", "-w", shelf, "--questions", file, "--precision", "0.97", "--json")
     assert done.code == 0, done.err
-    assert done.json["measured"]["precision"] >= 0.9
+    assert done.json["measured"]["precision"] == 1.0
     assert done.json["measured"]["refusal_recall"] > 0.8
     assert "of these answers are right (cross-validated by document)" in done.err
     sure = cli("ask", "-w", shelf, "Which flying club owned the Reims F172 M?", "--json")
