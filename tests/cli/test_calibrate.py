@@ -53,7 +53,7 @@ def test_a_confidence_is_fitted_told_and_used(cli, shelf, scripted, tmp_path):
     assert (unsure.json["text"], unsure.json["abstained"]) == ("", True)
     assert unsure.json["withheld"] == "Ganymede of the moons"
     said = cli("ask", "-w", shelf, "Which flying club owned the Reims F172 M?").err
-    assert "Too unsure to answer (confidence 0.0" in said
+    assert "Too unsure to answer (confidence 0." in said
     assert "nearest: 2008" in said
     scripted(["Ganymede of the moons"], base="another model")
     other = cli("ask", "-w", shelf, "Which flying club owned the Reims F172 M?")
