@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assistant import chat
+from fieldguide.cli.drawing import cited_page
 from fieldguide.cli.session import Session, print_json
 from fieldguide.cli.showing import show_answer, show_sources
 from fieldguide.cli.verbs import adapter_notes, interruptible, wanted_facets
@@ -220,7 +221,7 @@ class Conversation:
         self.s.say(f"Kept: {verdict['verdict']}.")
 
     def _open_page(self, citations: Sequence[Mapping[str, Any]], number: str) -> None:
-        """The page around a citation, as text."""
+        """The page around a citation, as text and as a picture."""
         if not number.isdecimal() or not 1 <= int(number) <= len(citations):
             held = f"1 to {len(citations)}" if citations else "none"
             raise FieldguideError(f"There is no citation {number[:20]!r}; the last answer has {held}.")
@@ -229,10 +230,16 @@ class Conversation:
             page = self.s.catalog.page(cited["document"], cited["page"])
         except KeyError:
             raise FieldguideError(f"{on_one_line(cited['source'])} is no longer on the shelf.") from None
-        before, quote, after = chat.around(page.text, *chat.place_of(cited, page.text))
+        start, end = chat.place_of(cited, page.text)
+        before, quote, after = chat.around(page.text, start, end)
         self.s.console.print(Text(f"\n  {on_one_line(cited['source'])}, page {cited['page']}", style="green"))
         shown = ((printable(before), "dim"), (f"»{printable(quote)}«", "bold reverse"), (printable(after), "dim"))
         self.s.console.print(Text.assemble(*shown))
+        if self.s.workspace.writable:
+            try:
+                self.s.say(f"As a picture: {cited_page(self.s, cited, start, end)}")
+            except FieldguideError as error:
+                self.s.say(f"No picture: {error}")
 
 
 def why(turn: chat.Turn) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,23 @@ def page(s: Session, name: str, number: int, output: Path, quote: str, dpi: floa
         "document": document.id, "page": number, "file": str(output), "boxes": _sides(boxes),
         "boxes_missing": "; ".join(reasons),
     }  # fmt: skip
+
+
+def cited_page(s: Session, citation: Mapping[str, Any], start: int, end: int) -> Path:
+    """Draw the page of a citation with its characters marked, and tell the file. Raises FieldguideError if it cannot be
+    drawn; a place that cannot be told is left unmarked, and said."""
+    from assistant.boxes import Quote
+
+    with _finder(s) as finder:
+        [found] = finder.find([Quote(citation["document"], citation["page"], start, end)])
+        picture = finder.page_image(citation["document"], citation["page"], found.boxes)
+    folder = s.workspace.state / "cache" / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{citation['document'][:16]}-{citation['page']}.png"
+    write_atomically(path, picture)
+    if found.reason:
+        s.say(f"Not marked in the picture: {found.reason}.")
+    return path
 
 
 def _finder(s: Session) -> BoxFinder:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +106,9 @@ def test_commands_tell_of_the_last_answer(talk, shelf, script):
         "to the first piece", "citation 1: passage", f"  1. {CLUB}", f"     {REPLY}", "/correct  TEXT",
     ):  # fmt: skip
         assert told in done.err, told
+    picture = Path(re.search(r"As a picture: (\S+)", done.err)[1])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "Not marked" not in done.err
 
 
 def test_verdicts_are_kept_one_a_line(talk, shelf, script):
