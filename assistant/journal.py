@@ -54,9 +54,10 @@ class Journal:
             os.truncate(self.path, len(whole))
         found = {}
         for line in whole.splitlines():
-            with contextlib.suppress(ValueError, TypeError, KeyError):
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
                 value = json.loads(line)
-                found[str(value.pop("key"))] = Outcome(**value)
+                key = str(value.pop("key"))
+                found[key] = Outcome(**value)
         return found
 
     def add(self, outcomes: Mapping[str, Outcome]) -> None:

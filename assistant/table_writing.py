@@ -129,6 +129,8 @@ def _put(cell: Any, value: Any, number_format: str = "") -> bool:
             cell.number_format = number_format
         return False
     text = value if isinstance(value, str) else _text(value)
+    if not text:
+        return False
     shown = printable(text)
     cell.value = coded(shown)
     cell.data_type = "s"
