@@ -204,8 +204,8 @@ def test_an_output_that_is_there_is_replaced_only_when_that_is_wished(cli, shelf
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("in.csv", "What happened?\nWho died?\n", (), "first row, are: What happened?. Name the right one with --column."),
-        ("in.csv", "q,n\nWho?,1\n", ("--column", "x"), "has no column “x” of questions; its columns"),
+        ("in.csv", "What happened?\nWho died?\n", (), "are: What happened?. Name the right one with --column."),
+        ("in.csv", "q,n\nWho?,1\n", ("--column", "x"), "has no column “x” of questions"),
         ("in.csv", "question\nWho?\n", ("--where-column", "year"), "has no column “year” of filters"),
         ("in.csv", "question,where:colour\nWho?,red\n", (), "filters by “colour”, and there is no such"),
         ("in.csv", "question\n", (), "in.csv holds no questions: there is no row below the names of its columns."),
