@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from assistant.answer import as_json
 from fieldguide.errors import FieldguideError, IntegrityError
+from fieldguide.prompts.as_data import visible
 from fieldguide.types import Answer, Document, Progress, Silent
 
 Status = Literal["answered", "not in the documents", "failed"]
@@ -54,7 +55,7 @@ class Outcome:
 def outcome_of(answer: Answer, documents: Mapping[str, Document]) -> Outcome:
     """An answer as cells."""
     plain: dict[str, Any] = as_json(answer, documents)
-    cited = [(f"{c['source']} p. {c['page']}", " ".join(str(c["quote"]).split())) for c in plain["citations"]]
+    cited = [(f"{c['source']} p. {c['page']}", " ".join(visible(str(c["quote"])).split())) for c in plain["citations"]]
     trace = plain["trace"] | {"seconds": {name: round(s, 3) for name, s in plain["trace"]["seconds"].items()}}
     return Outcome(
         answer=plain["text"],

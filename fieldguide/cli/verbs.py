@@ -214,6 +214,8 @@ def wanted_facets(where: Sequence[str]) -> dict[str, list[str]]:
 
 def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], show_passages: bool) -> None:
     """The answer on the screen, each citation with file, page and quote."""
+    from fieldguide.prompts.as_data import visible
+
     out = s.console
     s.progress.finish()
     out.print(Text("\n" + (answer.text or "The documents hold nothing about this."), style="bold"))
@@ -221,7 +223,7 @@ def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], s
         out.print(
             Text(f"  [{number}] {Path(c.source).name}, page {c.page}, characters {c.start}–{c.end}", style="green")
         )
-        out.print(Text(f"      “{c.quote}”"))
+        out.print(Text(f"      “{visible(c.quote)}”"))
     for statement in answer.unsupported:
         if statement and answer.passages:
             out.print(Text(f"  No passage supports: {statement}", style="yellow"))
@@ -234,7 +236,7 @@ def show_answer(s: Session, answer: Answer, documents: Mapping[str, Document], s
             out.print(
                 Text(f"\n  passage {number}: {name}, page {pages}, rank {p.rank}, score {p.score:.3f}", style="cyan")
             )
-            out.print(Text(p.chunk.text, style="dim"))
+            out.print(Text(visible(p.chunk.text), style="dim"))
     t = answer.trace
     tuned = f"adapter {t.adapter[:16]}" if t.adapter else "no adapter"
     out.print(
