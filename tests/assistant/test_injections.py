@@ -258,8 +258,8 @@ REWORDED = frozenset({
     "turns", "question and answer", "passage number", "markdown link", "markdown image", "html", "bidi", "tool call",
     "tool call tags", "ansi", "end of passages", "harmless",
 })  # fmt: skip
-"""Kinds of which something is shown, and beside which the bundled model words the same fact otherwise; so it does beside
-a harmless line."""
+"""Kinds of which something is shown, and beside which the bundled model may word the same fact otherwise, as it may
+beside a harmless line."""
 MISLED = frozenset({"fake citation"})
 """A wrong statement is no order: nothing in one document tells which of two is true."""
 
