@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from fieldguide.prompts.as_data import visible
+
 Style = Literal["answer", "marked", "reasoned"]
 """The answer alone; with the mark of its passage behind it; or, before it, which passage matters and what it says
 (the intermediate reasoning of arXiv 2410.05983, section 5)."""
@@ -58,8 +60,10 @@ def target(style: Style, answer: str, passage: int | None, quote: str) -> str:
 
 
 def read_reply(text: str) -> Reply:
-    """The reply in any style; a reply that was cut off within its quote has no answer and is no refusal."""
+    """The reply in any style, without characters that draw nothing or steer a terminal; a reply that was cut off within
+    its quote has no answer and is no refusal."""
     quote, marks = "", []
+    text = visible(text)
     found = _REASONED.match(text)
     if found is not None:
         marks.append(int(found[1]))

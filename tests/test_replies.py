@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldguide.prompts.as_data import visible
 from fieldguide.replies import REFUSAL, Reply, is_refusal, read_reply, room, target
 
 
@@ -47,7 +48,7 @@ def test_marks_come_once_each_in_their_order_and_leave_the_answer():
 
 @given(st.text(st.characters(codec="ascii", exclude_characters='[]"“”'), min_size=1, max_size=40), st.integers(1, 99))
 def test_any_plain_answer_survives_every_style(answer, passage):
-    plain = " ".join(answer.split())
+    plain = " ".join(visible(answer).split())
     for style in ("answer", "marked", "reasoned"):
         reply = read_reply(target(style, plain, passage, "a sentence."))
         if plain and not is_refusal(plain) and not plain.lower().startswith("answer:"):

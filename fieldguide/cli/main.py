@@ -312,6 +312,46 @@ def chat(
 
 
 @app.command()
+def batch(
+    questions: Annotated[Path, typer.Argument(help="A .csv, .xlsx, .jsonl or .parquet file with a question a row.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Write the answers here: .csv, .xlsx, .jsonl or .parquet.")
+    ],
+    workspace: Root = HERE,
+    column: Annotated[str, typer.Option(help="The column that holds the questions.")] = "question",
+    where_column: Annotated[
+        list[str] | None,
+        typer.Option(help="A column with values of the facet that it is named after, for its row; may be repeated."),
+    ] = None,
+    where: Where = None,
+    user: User = None,
+    base: Annotated[bool, typer.Option("--base", help="Use the base model, without the adapter.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked together, and kept together.")] = 32,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of answers if there is one.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Answer every question of a file, and write it again with answers and citations.
+
+    All other columns come through. A column named where:NAME holds facet values for its row, divided by semicolons.
+    After Ctrl-C or a kill, run it again: answers are kept beside the output until it is whole, and only what is missing
+    is asked. Exit code 3: some rows failed (the column "reason" says why); the others are answered.
+    """
+    from fieldguide.cli import batching
+    from fieldguide.cli.session import session
+
+    wish = batching.Wish(
+        questions, output, column, where_column or (), where or (), user, base, batch_size, overwrite
+    )  # fmt: skip
+    with session("batch", workspace, as_json=as_json, write=False) as s:
+        result = batching.batch(s, wish)
+        s.emit(result)
+    if result["failed"]:
+        raise typer.Exit(batching.EXIT_SOME_FAILED)
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for: a question or a few words.")],
     workspace: Root = HERE,

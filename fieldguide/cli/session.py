@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fieldguide.models.base import Embedder, Generator
     from fieldguide.models.transformers_generator import TransformersGenerator
     from fieldguide.settings import Answer
+    from fieldguide.types import Retriever
     from fieldguide.workspace import Workspace
     from retrieval.query import Tools
     from retrieval.retriever import HybridRetriever
@@ -191,7 +192,7 @@ class Session:
             scope=seen, tools=self.tools, budget=budget if reading else None,
         )  # fmt: skip
 
-    def assistant(self, retriever: HybridRetriever | None, *, base: bool = False, calibrated: bool = True) -> Assistant:
+    def assistant(self, retriever: Retriever | None, *, base: bool = False, calibrated: bool = True) -> Assistant:
         """What answers questions over this retriever (None: from the model alone), as ``ask``, chat and batch serve."""
         from assistant.flow import Assistant
         from fieldguide.cli.calibrating import read_calibration

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fieldguide.cli.session import Session
 from fieldguide.printable import on_one_line, printable
+from fieldguide.prompts.as_data import as_data
 
 if TYPE_CHECKING:
     from fieldguide.types import Answer, Document
@@ -49,6 +50,12 @@ def show_answer(
         which = told_of.get(conflict["newer"], "no date tells which is newer")
         place = f"{on_one_line(conflict['other_source'])}, page {conflict['other_span']['page']}"
         out.print(Text(f"  {place}, says otherwise ({which}): “{printable(conflict['other'])}”", style="yellow"))
+    for number, passage in enumerate(answer.passages, 1):
+        for line in as_data(passage.chunk.text).withheld:
+            where = f"passage {number} ({on_one_line(shown['passages'][number - 1]['source'])})"
+            out.print(
+                Text(f"  Kept from the model, since {where} orders it about: “{on_one_line(line)}”", style="yellow")
+            )
     if answer.abstained and not show_passages:
         for p in shown["passages"][:_NEAREST]:
             place = f"{on_one_line(p['source'])}, page {p['pages'][0]}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fieldguide.errors import SettingsError
 from fieldguide.models.base import Message, Prompt
+from fieldguide.prompts.as_data import as_data, is_order
 from fieldguide.types import Chunk, Context, ScoredChunk, content_hash
 
 _FOLDER = Path(__file__).parent
@@ -80,9 +81,14 @@ def fill(name: str, **values: str) -> str:
 
 
 def passage_text(number: int, chunk: Chunk) -> str:
-    """One passage as the model sees it: its number, where it comes from, its text."""
-    head = f"[{number}] {chunk.context}".rstrip()
-    return f"{head}\n{chunk.text}"
+    """One passage as the model sees it: its number, where it comes from, its text, both as data (``as_data``)."""
+    head = f"[{number}] {_place(chunk)}".rstrip()
+    return f"{head}\n{as_data(chunk.text).text}"
+
+
+def _place(chunk: Chunk) -> str:
+    """Where the chunk comes from; nothing where a document's title gives an order."""
+    return "" if is_order(chunk.context) else as_data(chunk.context).text
 
 
 def answer_prompt(question: str, context: Context | None) -> Prompt:

@@ -76,16 +76,16 @@ def read_rows(path: Path, columns: Iterable[str], needed: Sequence[str]) -> list
     CSV may be divided by commas, semicolons or tabs. Raises FieldguideError if the file cannot be read as what its
     ending says, or one of the ``needed`` columns is not in it.
     """
-    known = {_spelling(name): name for name in columns}
+    known = {spelling(name): name for name in columns}
     suffix = _suffix(path)
     try:
         if suffix == ".jsonl":
-            return [*_json_rows(_text(path), known)]
-        table = [*_csv_table(_text(path))] if suffix == ".csv" else _sheet_table(path)
+            return [*_json_rows(decoded(path)[0], known)]
+        table = [*csv_table(decoded(path)[0])] if suffix == ".csv" else _sheet_table(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FieldguideError(f"{path} cannot be read: {error}.") from None
     filled = [(line, cells) for line, cells in table if any(cell.strip() for cell in cells)]
-    names = [known.get(_spelling(cell), "") for cell in filled[0][1]] if filled else []
+    names = [known.get(spelling(cell), "") for cell in filled[0][1]] if filled else []
     if missing := [name for name in needed if name not in names]:
         raise FieldguideError(f"{path} has no column {', '.join(missing)} in its first row.")
     return [
@@ -105,6 +105,16 @@ def unescape(cell: str) -> str:
     return rest if cell.startswith("'") and (rest.startswith(_FORMULA) or _is_typed(rest)) else cell
 
 
+def coded(text: str) -> str:
+    """The text as a spreadsheet's cell holds it: what XML cannot hold is written as _xHHHH_."""
+    return _CODED.sub(lambda m: f"_x{ord(m.group()):04X}_", text)
+
+
+def uncoded(text: str) -> str:
+    """What ``coded`` was given."""
+    return _CODE.sub(lambda m: chr(int(m.group(1), 16)), text)
+
+
 def _is_typed(cell: str) -> bool:
     """Whether a spreadsheet takes the text of a CSV cell for a number, a date, a time or a truth value."""
     if cell.strip().casefold() in ("true", "false"):
@@ -114,7 +124,8 @@ def _is_typed(cell: str) -> bool:
     return all(word.casefold() in _TYPED for word in re.findall(r"[^\W\d_]+", cell))
 
 
-def _spelling(name: str) -> str:
+def spelling(name: str) -> str:
+    """A column's name without what people vary in it: case, underscores, spaces."""
     return " ".join(name.casefold().replace("_", " ").split())
 
 
@@ -125,17 +136,18 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _text(path: Path) -> str:
-    """A text file's content: UTF-8 with or without its mark, UTF-16 with its mark, else what Windows writes."""
+def decoded(path: Path) -> tuple[str, str]:
+    """A text file's content and its encoding: UTF-8 with or without its mark, UTF-16 with its mark, else what Windows
+    writes ("cp1252"), which JSON lines never are."""
     raw = path.read_bytes()
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
+        return raw.decode("utf-16"), "utf-16"
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
         if path.suffix.casefold() == ".jsonl":
             raise
-        return raw.decode("cp1252")
+        return raw.decode("cp1252"), "cp1252"
 
 
 def _json_rows(text: str, known: Mapping[str, str]) -> Iterator[Row]:
@@ -150,11 +162,11 @@ def _json_rows(text: str, known: Mapping[str, str]) -> Iterator[Row]:
         if not isinstance(value, dict):
             yield Row(line, {}, "not a JSON object")
             continue
-        cells = {known.get(_spelling(key), ""): _plain(cell) for key, cell in value.items()}
+        cells = {known.get(spelling(key), ""): plain(cell) for key, cell in value.items()}
         yield Row(line, {name: cell for name, cell in cells.items() if name})
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A value that a person or a program put in a cell, as text: 3.0 is "3"."""
     if value is None:
         return ""
@@ -163,9 +175,13 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
-def _csv_table(text: str) -> Iterator[tuple[int, list[str]]]:
+def csv_table(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows, each with the line (from 1) in which it begins. What divides most of the first line divides all; where
+    nothing does, there is one column, whatever commas stand in it. Raises csv.Error, which names the line."""
     head = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
+    if delimiter not in head:
+        delimiter = "\x1f"
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # of the whole process, so it only grows
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)  # or a quote swallows the rest
     line = 1
@@ -177,7 +193,8 @@ def _csv_table(text: str) -> Iterator[tuple[int, list[str]]]:
         raise csv.Error(f"the row that begins in line {line} has a quotation mark too many ({error})") from None
 
 
-def _openpyxl() -> Any:
+def load_openpyxl() -> Any:
+    """The module. Raises FieldguideError, which says how to install it."""
     try:
         import openpyxl
     except ImportError:
@@ -188,7 +205,7 @@ def _openpyxl() -> Any:
 
 
 def _write_sheet(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, int]) -> None:
-    openpyxl = _openpyxl()
+    openpyxl = load_openpyxl()
     from openpyxl.styles import Alignment, Font
     from openpyxl.utils import get_column_letter
 
@@ -202,7 +219,7 @@ def _write_sheet(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping
         for line, row in enumerate(rows, 2):
             if value := row[name]:
                 cell = sheet.cell(line, number)
-                cell.value = _CODED.sub(lambda m: f"_x{ord(m.group()):04X}_", escape(value))
+                cell.value = coded(escape(value))
                 cell.data_type, cell.number_format, cell.alignment = "s", "@", top
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = sheet.dimensions
@@ -211,7 +228,7 @@ def _write_sheet(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping
 
 
 def _sheet_table(path: Path) -> list[tuple[int, list[str]]]:
-    openpyxl = _openpyxl()
+    openpyxl = load_openpyxl()
     from openpyxl.utils.exceptions import InvalidFileException
 
     broken = (zipfile.BadZipFile, InvalidFileException, LookupError, ValueError, AttributeError, TypeError, SyntaxError,
@@ -222,6 +239,6 @@ def _sheet_table(path: Path) -> list[tuple[int, list[str]]]:
     except broken as error:
         raise FieldguideError(f"{path} cannot be read as a spreadsheet: {error}.") from None
     return [
-        (line, [_CODE.sub(lambda m: chr(int(m.group(1), 16)), _plain(cell)) for cell in cells])
+        (line, [uncoded(plain(cell)) for cell in cells])
         for line, cells in enumerate(sheet.iter_rows(values_only=True), 1)
     ]
