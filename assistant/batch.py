@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from assistant.answer import as_json
 from fieldguide.errors import FieldguideError, IntegrityError
-from fieldguide.prompts.as_data import visible
+from fieldguide.printable import visible
 from fieldguide.types import Answer, Document, Progress, Silent
 
 Status = Literal["answered", "not in the documents", "failed"]

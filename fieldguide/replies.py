@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from fieldguide.prompts.as_data import visible
+from fieldguide.printable import visible
 
 Style = Literal["answer", "marked", "reasoned"]
 """The answer alone; with the mark of its passage behind it; or, before it, which passage matters and what it says

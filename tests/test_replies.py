@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldguide.prompts.as_data import visible
+from fieldguide.printable import visible
 from fieldguide.replies import REFUSAL, Reply, is_refusal, read_reply, room, target
 
 

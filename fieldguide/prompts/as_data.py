@@ -9,13 +9,7 @@ import re
 from dataclasses import dataclass
 
 from fieldguide import align
-
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\U000e0000-\U000e007f]|(?<=[!-~])[\u200c\u200d](?=[!-~])"
-)
-"""Control and direction marks, what draws nothing, tags; joiners only between Latin letters, since scripts and pictures
-made of several need them."""
+from fieldguide.printable import visible
 
 _MODEL = r"(?:ai|chatbot|language model|llm|chat ?gpt)"
 _ORDERS = re.compile(
@@ -82,11 +76,6 @@ def as_data(text: str) -> Shown:
     kept.append(plain[at:].strip())
     shown = "\n".join(part for part in kept if part)
     return Shown(shown, tuple(plain[low:high] for low, high in cuts)) if shown.strip() else Shown(plain, ())
-
-
-def visible(text: str) -> str:
-    """The text without control and direction marks and without characters that draw nothing; line breaks stay."""
-    return _INVISIBLE.sub("", text)
 
 
 def is_order(line: str) -> bool:
