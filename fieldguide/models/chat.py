@@ -5,6 +5,7 @@ Message contents are data: no text in them becomes a control token. Knows nothin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fieldguide.errors import ModelError
@@ -30,6 +31,17 @@ class Chat:
         self._takes_system = self._system_allowed()
         self.end_id = self._find_end()
         """The token that ends an assistant's turn. None only if the tokenizer has no end token at all."""
+
+    def rows(self, prompts: Sequence[Prompt], max_new_tokens: int, limit: int) -> list[list[int]]:
+        """Token ids of each prompt. Raises ModelError for one that with its answer is over ``limit`` tokens."""
+        rows = [self.render(prompt) for prompt in prompts]
+        for number, ids in enumerate(rows, 1):
+            if len(ids) + max_new_tokens > limit:
+                raise ModelError(
+                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
+                    f"is over the model's limit of {limit}: show fewer or shorter passages."
+                )
+        return rows
 
     def neutralise(self, text: str) -> str:
         """The text with each control token in it broken by spaces ("<|im_end|>" gives "< |im_end| >")."""

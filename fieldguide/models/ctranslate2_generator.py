@@ -111,7 +111,7 @@ class CTranslate2Generator:
             raise ValueError("max_new_tokens must be at least 1, temperature at least 0, stop non-empty strings")
         if adapter is not None:
             raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
-        rows = self._rows(prompts, max_new_tokens)
+        rows = self.chat.rows(prompts, max_new_tokens, self._context_tokens)
         found: dict[int, Generation] = {}
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         for group in even_batches([len(ids) for ids in rows], self.batch_tokens, _SLACK):
@@ -138,7 +138,7 @@ class CTranslate2Generator:
             raise ValueError("max_new_tokens must be at least 1")
         if adapter is not None:
             raise ModelError(f"The adapter {adapter[:16]} is not loaded.")
-        [ids] = self._rows([prompt], max_new_tokens)
+        [ids] = self.chat.rows([prompt], max_new_tokens, self._context_tokens)
         pieces = Pieces(self.tokenizer, write)
         ended: list[int] = []
         likely: list[float] = []
@@ -155,17 +155,6 @@ class CTranslate2Generator:
                 pieces.add(step.token_id)
         pieces.end()
         return self._finish(len(ids), pieces.ids + ended, (), sum(likely) / len(likely) if likely else None)
-
-    def _rows(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]]:
-        """Token ids of each prompt. Raises ModelError for one that is over the limit."""
-        rows = [self.chat.render(prompt) for prompt in prompts]
-        for number, ids in enumerate(rows, 1):
-            if len(ids) + max_new_tokens > self._context_tokens:
-                raise ModelError(
-                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
-                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
-                )
-        return rows
 
     def _greedy(self, rows: list[list[int]], limit: int, stop: tuple[str, ...]) -> list[tuple[list[int], float | None]]:
         """The new ids of each row, up to its end token, its first stop string, or the limit, and their mean

@@ -118,7 +118,7 @@ class TransformersGenerator:
         if max_new_tokens < 1 or temperature < 0 or not all(stop) or isinstance(stop, str):
             raise ValueError("max_new_tokens must be at least 1, temperature at least 0, stop non-empty strings")
         self._check_loaded(adapter)
-        rows = self._rows(prompts, max_new_tokens)
+        rows = self.chat.rows(prompts, max_new_tokens, self._context_tokens)
         seeds = draw_seeds(rows, seed) if temperature > 0 else []
         found: dict[int, Generation] = {}
         with self.using(adapter):
@@ -138,7 +138,7 @@ class TransformersGenerator:
         if max_new_tokens < 1:
             raise ValueError("max_new_tokens must be at least 1")
         self._check_loaded(adapter)
-        [ids] = self._rows([prompt], max_new_tokens)
+        [ids] = self.chat.rows([prompt], max_new_tokens, self._context_tokens)
         pieces = Pieces(self.tokenizer, write)
         with self.using(adapter):
             active = self._active(adapter)
@@ -149,17 +149,6 @@ class TransformersGenerator:
             )  # fmt: skip
             pieces.end()
         return replace(self._finish(len(ids), made, (), active, likelihood), reused_tokens=reused)
-
-    def _rows(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]]:
-        """Token ids of each prompt. Raises ModelError for one that is over the limit."""
-        rows = [self.chat.render(prompt) for prompt in prompts]
-        for number, ids in enumerate(rows, 1):
-            if len(ids) + max_new_tokens > self._context_tokens:
-                raise ModelError(
-                    f"Prompt {number} of {len(rows)} has {len(ids)} tokens; with {max_new_tokens} for the answer that "
-                    f"is over the model's limit of {self._context_tokens}: show fewer or shorter passages."
-                )
-        return rows
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[Any]:
