@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant.confidence import Calibration, risk_coverage
 from assistant.flow import Assistant
 from bench.parts.people import mmlongbench, shelf, tune
 from eval.dev_questions import DevQuestion, with_gold
@@ -21,7 +22,7 @@ from fieldguide.cli.session import Session, session
 from fieldguide.stats import mean_interval
 from fieldguide.types import Answer
 
-_TRAINED = 0.5  # of agxqa's tested documents, those that choose the threshold
+_CHOOSING = 0.5  # of agxqa's tested documents, those that choose the threshold
 
 
 @dataclass(frozen=True)
@@ -71,27 +72,26 @@ def citations(bench: Bench) -> dict[str, Any]:
 
 
 def abstention(bench: Bench) -> dict[str, Any]:
-    """Refusals at a threshold chosen on other questions, on both sets."""
+    """Refusals at a threshold chosen on one half of agxqa's tested documents, on the other half and on mmlongbench (whose
+    own generated dev pairs are too few to choose on)."""
     out: dict[str, Any] = {}
     with session("bench", bench.workspace("agxqa")) as s:
         every = with_gold(read_questions(s.workspace.root / "questions.jsonl", _documents(s)), s.catalog)
         names = sorted({question.cluster for question in every})
         random.Random(0).shuffle(names)
-        choosing = set(names[: round(_TRAINED * len(names))])
-        limit = bench.questions or len(every)
-        first = [q for q in every if q.cluster in choosing][:limit]
-        second = [q for q in every if q.cluster not in choosing][:limit]
-        out |= _refusals(s, "agxqa", first, second, 1.0, bench.precision)
+        choosing = set(names[: round(_CHOOSING * len(names))])
+        first = [q for q in every if q.cluster in choosing][: bench.questions or None]
+        second = [q for q in every if q.cluster not in choosing][: bench.questions or None]
+        assistant = s.assistant(s.retriever(), calibrated=False)
+        calibration = fit(outcomes(first, assistant, s.retriever(), 1.0, _quiet), assistant, bench.precision, 0)
+        chosen = {key: value for key, value in calibration.measured.items() if key != "curve"}
+        print(f"chosen on {len(first)} questions: threshold {calibration.threshold:.3f}, {chosen}")
+        print(f"weights: {dict(zip(calibration.names, calibration.weights, strict=True))}")
+        out |= _refusals(s, "agxqa", calibration, second, 1.0)
     with session("bench", bench.workspace("mmlongbench")) as s:
-        from eval.dev_questions import dev_questions
-
-        documents = _documents(s)
-        asked = with_gold(_mmlongbench(bench.data, documents), s.catalog)[: bench.questions or None]
-        dev = dev_questions(s.catalog, None, bench.questions or 60, 0)
-        out |= _refusals(s, "mmlongbench", dev, asked, 0.0, bench.precision)
-    for name in ("refusal_precision", "refusal_recall"):
-        out[name] = out[f"{name}_agxqa"]
-    return out
+        asked = with_gold(_mmlongbench(bench.data, _documents(s)), s.catalog)[: bench.questions or None]
+        out |= _refusals(s, "mmlongbench", calibration, asked, 0.0)
+    return out | {name: out[f"{name}_agxqa"] for name in ("refusal_precision", "refusal_recall")}
 
 
 def batch(bench: Bench) -> dict[str, Any]:
@@ -103,20 +103,18 @@ def batch(bench: Bench) -> dict[str, Any]:
 
 
 def _refusals(
-    s: Session, name: str, choosing: Sequence[DevQuestion], tested: Sequence[DevQuestion], removed: float, wanted: float
+    s: Session, name: str, calibration: Calibration, tested: Sequence[DevQuestion], removed: float
 ) -> dict[str, Any]:
-    """Fit and choose on the first questions, measure on the others; ``removed`` of these also without their passage."""
-    retriever = s.retriever()
-    assistant = s.assistant(retriever, calibrated=False)
-    calibration = fit(outcomes(choosing, assistant, retriever, 0.5, _quiet), assistant, wanted, 0)
-    found = outcomes(tested, assistant, retriever, removed, _quiet)
+    """What the threshold does on these questions, ``removed`` of them also asked without their passage; ``_model``: what
+    the model declines by itself."""
+    assistant = s.assistant(s.retriever(), calibrated=False)
+    found = outcomes(tested, assistant, s.retriever(), removed, _quiet)
     kept = [bool(o.answer.text) and calibration.confidence(o.answer) >= calibration.threshold for o in found]
-    out = {"n": len(found), "unanswerable": sum(not o.answerable for o in found), "threshold": calibration.threshold}
+    out: dict[str, Any] = {"n": len(found), "unanswerable": sum(not o.answerable for o in found)}
     for label, answered in (("", kept), ("_model", [bool(o.answer.text) for o in found])):
         out |= {f"{key}{label}": value for key, value in _figures(found, answered).items()}
-    out["chosen_on"] = {key: value for key, value in calibration.measured.items() if key != "curve"}
     out["curve"] = _curve([(calibration.confidence(o.answer), o) for o in found if o.answer.text], len(found))
-    print(f"{name}: {out}")
+    print(f"{name}: {out}", flush=True)
     return {f"{key}_{name}": value for key, value in out.items()}
 
 
@@ -136,8 +134,6 @@ def _figures(found: Sequence[Outcome], answered: Sequence[bool]) -> dict[str, An
 
 
 def _curve(sure: Sequence[tuple[float, Outcome]], asked: int) -> list[tuple[float, float]]:
-    from assistant.confidence import risk_coverage
-
     points = risk_coverage([value for value, _ in sure], [o.right for _, o in sure], asked)
     return [(round(c, 3), round(r, 3)) for c, r in points[:: max(1, len(points) // 12)]]
 
