@@ -72,8 +72,8 @@ def citations(bench: Bench) -> dict[str, Any]:
 
 
 def abstention(bench: Bench) -> dict[str, Any]:
-    """Refusals at a threshold chosen on one half of agxqa's tested documents, on the other half and on mmlongbench (whose
-    own generated dev pairs are too few to choose on)."""
+    """Refusals at a threshold chosen on one half of agxqa's tested documents: on the other half, and on mmlongbench, of
+    which there are too few generated dev pairs to choose on."""
     out: dict[str, Any] = {}
     with session("bench", bench.workspace("agxqa")) as s:
         every = with_gold(read_questions(s.workspace.root / "questions.jsonl", _documents(s)), s.catalog)
@@ -105,8 +105,8 @@ def batch(bench: Bench) -> dict[str, Any]:
 def _refusals(
     s: Session, name: str, calibration: Calibration, tested: Sequence[DevQuestion], removed: float
 ) -> dict[str, Any]:
-    """What the threshold does on these questions, ``removed`` of them also asked without their passage; ``_model``: what
-    the model declines by itself."""
+    """What the threshold does on these questions, a share ``removed`` of them also asked without their passage;
+    ``_model``: what the model declines by itself."""
     assistant = s.assistant(s.retriever(), calibrated=False)
     found = outcomes(tested, assistant, s.retriever(), removed, _quiet)
     kept = [bool(o.answer.text) and calibration.confidence(o.answer) >= calibration.threshold for o in found]
