@@ -10,18 +10,20 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from assistant.flow import Assistant
 from eval.questions import TestQuestion
 from fieldguide.cli.session import Session
 from fieldguide.metrics import token_f1
-from fieldguide.models import load_generator
+from fieldguide.models import Prompt, load_generator
 from fieldguide.models.decoding import batches
 from fieldguide.prompts import answer_prompt
 from fieldguide.types import Context, ScoredChunk
 
 _STOCK_BATCH = 4
+_STREAMED = 8  # prompts whose answers are streamed
 
 
 def measured(s: Session, asked: Sequence[TestQuestion]) -> dict[str, Any]:
@@ -40,8 +42,11 @@ def measured(s: Session, asked: Sequence[TestQuestion]) -> dict[str, Any]:
         seconds, said = _timed(lambda size=batch_size: _chain(s, assistant, texts, contexts, size))
         rates[f"{name}_per_s"] = len(texts) / seconds
         out[f"same_as_{name}"] = _alike(answers, said)
+    prompts = [answer_prompt(q, c) for q, c in zip(texts, contexts, strict=True)][:_STREAMED]
+    out |= {f"transformers_{k}": v for k, v in _streamed(model, assistant.adapter, prompts).items()}
     for stored in ("f32", "int8"):
-        seconds, said = _exported(s, fixed, texts, stored)
+        seconds, said, streamed = _exported(s, fixed, texts, prompts, stored)
+        out |= {f"ct2_{stored}_{k}": v for k, v in streamed.items()}
         rates[f"ct2_{stored}_per_s"] = len(texts) / seconds
         out[f"ct2_{stored}_identical"], out[f"ct2_{stored}_token_f1"] = _alike(answers, said), _mean_f1(answers, said)
     best = max(rates["questions_per_s"], rates["ct2_f32_per_s"], rates["ct2_int8_per_s"])
@@ -107,8 +112,10 @@ def _chain(
         return [row["answer"].strip() for row in chain.batch([{"input": text} for text in texts])]
 
 
-def _exported(s: Session, fixed: Assistant, texts: Sequence[str], stored: str) -> tuple[float, list[str]]:
-    """Seconds and answers of the same adapter, merged and run by CTranslate2."""
+def _exported(
+    s: Session, fixed: Assistant, texts: Sequence[str], prompts: Sequence[Prompt], stored: str
+) -> tuple[float, list[str], dict[str, float]]:
+    """Seconds and answers of the same adapter, merged and run by CTranslate2, and how fast it streams."""
     from tuning.export.ct2 import convert
     from tuning.export.merged import write_merged
     from tuning.train import active_adapter
@@ -119,7 +126,24 @@ def _exported(s: Session, fixed: Assistant, texts: Sequence[str], stored: str) -
         convert(Path(scratch) / "merged", Path(scratch) / "ct2", stored)
         generator = load_generator(f"ct2:{Path(scratch) / 'ct2'}")
         other = replace(fixed, generator=generator, adapter=None)
-        return _timed(lambda: [answer.text for answer in other.answer(texts)])
+        seconds, said = _timed(lambda: [answer.text for answer in other.answer(texts)])
+        return seconds, said, _streamed(generator, None, prompts)
+
+
+def _streamed(generator: Any, adapter: str | None, prompts: Sequence[Prompt]) -> dict[str, float]:
+    """Median seconds to the first piece of an answer, one prompt after another, and for each further token."""
+    firsts, further = [], []
+    for prompt in prompts:
+        heard: list[float] = []
+        started = time.perf_counter()
+        made = generator.stream(
+            prompt, max_new_tokens=48, write=lambda piece, h=heard: h.append(time.perf_counter()), adapter=adapter
+        )
+        ended = time.perf_counter()
+        if heard:
+            firsts.append(heard[0] - started)
+            further += [(ended - heard[0]) / made.completion_tokens] if made.completion_tokens > 1 else []
+    return {"first_piece_s": round(median(firsts), 3), "token_s": round(median(further), 4) if further else 0.0}
 
 
 def _timed(work: Any) -> tuple[float, list[str]]:
