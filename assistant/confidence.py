@@ -1,8 +1,9 @@
 """How sure is an answer? A calibrated chance that it is right, from what can be seen of it without a reference.
 
 Signs: how near the passages are to the question, how likely the answer was to the model, how much of it stands in the
-passages and how near to the question's words, and whether other samples agree. A logistic regression over them, fitted
-on dev questions (``eval.refusal``), makes one number of them; below the threshold chosen there, the assistant declines.
+passages and how near to the question's words and numbers, and whether other samples agree. A logistic regression over
+them, fitted on dev questions (``eval.refusal``), makes one number of them; below the threshold chosen there, the
+assistant declines.
 Knows finished answers, not models, references or files.
 """
 
@@ -16,22 +17,20 @@ from typing import Any
 from fieldguide import align
 from fieldguide.types import Answer
 
-SIGNS = ("retrieval", "margin", "likelihood", "support", "closeness", "nearness", "agreement")
+SIGNS = ("retrieval", "likelihood", "support", "nearness", "agreement")
 
 
 def signs(answer: Answer) -> dict[str, float]:
     """What can be seen of an answer over passages; a sign that is not known is left out.
 
-    *retrieval*: similarity of the best passage to the question; *margin*: how far it is ahead of the mean of the
-    others; *likelihood*: mean log-likelihood of the tokens; *support*: share of the statements that a passage supports;
-    *closeness*: how literally (0 to 1); *nearness*: share of the question's words around what is cited; *agreement*:
-    mean token F1 of the other samples.
+    *retrieval*: similarity of the best passage to the question; *likelihood*: mean log-likelihood of the tokens;
+    *support*: share of the statements that a passage supports; *nearness*: share of the question's words around what is
+    cited, times the share of its numbers there (of two rows of a table, only the right one has them all);
+    *agreement*: mean token F1 of the other samples.
     """
-    similar = sorted((p.scores.get("dense", p.score) for p in answer.passages), reverse=True)
     out: dict[str, float] = {}
-    if similar:
-        out["retrieval"] = similar[0]
-        out["margin"] = similar[0] - sum(similar[1:]) / (len(similar) - 1) if len(similar) > 1 else 0.0
+    if answer.passages:
+        out["retrieval"] = max(p.scores.get("dense", p.score) for p in answer.passages)
     if answer.trace.likelihood is not None:
         out["likelihood"] = max(answer.trace.likelihood, -10.0)
     if answer.trace.agreement is not None:
@@ -39,14 +38,19 @@ def signs(answer: Answer) -> dict[str, float]:
     held = len({citation.statement for citation in answer.citations})
     said = held + len(answer.unsupported)
     out["support"] = held / said if said else 0.0
-    out["closeness"] = sum(c.score for c in answer.citations) / len(answer.citations) if answer.citations else 0.0
+    out["nearness"] = _nearness(answer)
+    return out
+
+
+def _nearness(answer: Answer) -> float:
     asked = set(align.content_tokens(answer.question))
+    numbers = {token for token in asked if token[0].isdigit()}
     around: set[str] = set()
     for citation in answer.citations:
         passage = answer.passages[citation.passage - 1].chunk
         around |= set(align.content_tokens(f"{passage.context} {citation.quote}"))
-    out["nearness"] = len(asked & around) / len(asked) if asked else 0.0
-    return out
+    words = len(asked & around) / len(asked) if asked else 0.0
+    return words * len(numbers & around) / len(numbers) if numbers else words
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fieldguide.types import Answer, Context, Retriever
 
 _BATCH = 20
 _FOLDS = 5
+_LOOSE = 0.3
 FEWEST = 20
 """Answers, right and wrong ones among them, that a regression can be fitted on."""
 
@@ -96,7 +97,7 @@ def fit(found: Sequence[Outcome], assistant: Assistant, wanted: float, seed: int
     names = tuple(name for name in SIGNS if all(name in row for row in table) and len({r[name] for r in table}) > 1)
     values = np.array([[row[name] for name in names] for row in table])
     chances = _cross_validated(values, right, [one.cluster for one in given], seed)
-    threshold = threshold_for(list(chances), list(right), wanted)
+    threshold = float(threshold_for(list(chances), list(right), wanted))
     kept = chances >= threshold
     declined = [one for one in found if not one.answer.text] + [
         one for one, k in zip(given, kept, strict=True) if not k
@@ -139,12 +140,23 @@ def _cross_validated(values: Floats, right: Any, clusters: Sequence[str], seed: 
 
 
 def _regression(values: Floats, right: Any) -> tuple[Floats, Floats, Floats, float]:
-    """Means and scales of the signs, and weights and intercept over the standardised ones."""
-    from sklearn.linear_model import LogisticRegression
+    """Means and scales of the signs, and weights and intercept over the standardised ones.
+
+    Each sign speaks for an answer, so no weight is below zero: what says otherwise on few documents is chance. A
+    penalty of |weights|² / (2 · ``_LOOSE``) keeps them small.
+    """
+    from scipy.optimize import minimize
 
     means, scales = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-6)
-    model = LogisticRegression(C=1.0, max_iter=1000).fit((values - means) / scales, right)
-    return means, scales, model.coef_[0], float(model.intercept_[0])
+    standard, side = (values - means) / scales, 2 * np.asarray(right, dtype=np.float64) - 1
+
+    def loss(given: Floats) -> float:
+        fit = np.logaddexp(0, -side * (standard @ given[:-1] + given[-1])).sum()
+        return float(fit + (given[:-1] ** 2).sum() / (2 * _LOOSE))
+
+    n = values.shape[1]
+    found = minimize(loss, np.zeros(n + 1), method="L-BFGS-B", bounds=[(0, None)] * n + [(None, None)])
+    return means, scales, found.x[:-1], float(found.x[-1])
 
 
 def _chances(standard: Floats, weights: Floats, intercept: float) -> Floats:

@@ -27,18 +27,25 @@ def test_signs_of_an_answer(pages):
     answer = replace(answer, trace=replace(answer.trace, likelihood=-0.5))
     found = signs(answer)
     assert found["retrieval"] == 1.0
-    assert found["margin"] == 0.5  # the scores are 1 and 1/2
     assert found["likelihood"] == -0.5
     assert found["support"] == 0.5
-    assert found["closeness"] == 1.0
     assert found["nearness"] == pytest.approx(2 / 2)  # "long" and "wing" stand around "12 feet"
     assert "agreement" not in found
 
 
 def test_an_answer_without_citations_has_nothing_near(pages):
     found = signs(answered(pages("The wing is 12 feet long."), "green"))
-    assert (found["support"], found["closeness"], found["nearness"]) == (0.0, 0.0, 0.0)
+    assert (found["support"], found["nearness"]) == (0.0, 0.0)
     assert "likelihood" not in found  # a scripted generator does not tell it
+
+
+@pytest.mark.parametrize(
+    ("question", "near"),
+    [("How long is the wing at 20 knots?", 3 / 4), ("How long is the wing at 30 knots?", 0.0)],
+)
+def test_a_number_of_the_question_has_to_stand_where_the_answer_is_cited(pages, question, near):
+    made = pages("The wing is 12 feet at 20 knots. Otherwise it is 9 feet. It takes 30 people.")
+    assert signs(answered(made, "12 feet", question))["nearness"] == pytest.approx(near)
 
 
 def calibration(**changes: Any) -> Calibration:
