@@ -6,6 +6,7 @@ window of the passage holds at least ``support`` of its content words, all of it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from fieldguide import align
 from fieldguide.types import Citation, Context, Document, ScoredChunk
 
 _QUOTE_LIMIT = 400
+_BEGINS = re.compile(
+    r"(?<=[.!?])\s+((?:The|This|That|These|Those|It|Its|In|On|At|He|She|They|We|There|But|And|However)\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,7 @@ def cite(
     """
     citations: list[Citation] = []
     unsupported: list[str] = []
-    for start, end in align.sentences(answer):
-        statement = answer[start:end]
+    for statement in statements(answer):
         found = [
             best
             for number, passage in enumerate(context.passages)
@@ -52,6 +55,19 @@ def cite(
         )
         citations += _citations(statement, best, context, documents)
     return citations, unsupported
+
+
+def statements(answer: str) -> list[str]:
+    """The sentences of an answer, also after an initial or an abbreviation ("the F172 M. The crew …"), where a word
+    follows that begins sentences and no name: two statements taken for one would share a citation."""
+    found: list[str] = []
+    for start, end in align.sentences(answer):
+        at = start
+        for match in _BEGINS.finditer(answer, start, end):
+            found.append(answer[at : match.start()].rstrip())
+            at = match.start(1)
+        found.append(answer[at:end])
+    return [statement for statement in found if statement]
 
 
 def _support(question: str, statement: str, number: int, passage: ScoredChunk, support: float) -> _Support | None:

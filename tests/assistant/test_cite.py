@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assistant.cite import cite
+from assistant.cite import cite, statements
 from fieldguide.align import normalise
 from fieldguide.types import Citation
 
@@ -218,3 +218,16 @@ def test_any_run_of_a_passages_words_is_cited_where_it_stands(pages, data):
     assert [c.page for c in citations] in ([10], [11], [10, 11])
     for citation in citations:
         assert normalise(made.text(citation))[0] in normalise(citation.quote)[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "parts"),
+    [
+        ("It was a Reims F172 M. The crew was rescued.", ["It was a Reims F172 M.", "The crew was rescued."]),
+        ("J. Smith of Cessna Inc. flew it", ["J. Smith of Cessna Inc. flew it"]),
+        ("At 5 p.m. It was dark.", ["At 5 p.m.", "It was dark."]),
+        ("", []),
+    ],
+)
+def test_an_initial_does_not_join_two_statements(answer, parts):
+    assert statements(answer) == parts
