@@ -103,7 +103,7 @@ class Assistant:
             self._generated(questions, contexts, self.settings.temperature if n else 0.0, n)
             for n in range(self.settings.samples)
         ]
-        return [pick(of_question, self.settings.pick) for of_question in zip(*drawn, strict=True)]
+        return [pick(of_question, self.settings.pick, self.calibration) for of_question in zip(*drawn, strict=True)]
 
     def _newest(self, answers: list[Answer], contexts: Sequence[Context | None]) -> list[Answer]:
         """Where a newer document contradicts the one that was cited, the answer over the newer one; conflicts shown."""

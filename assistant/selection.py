@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from assistant.confidence import Calibration
 from fieldguide.metrics import token_f1
 from fieldguide.types import Answer
 
+Worth = Callable[[Sequence[Answer], int], float]
 
-def pick(samples: Sequence[Answer], how: str) -> Answer:
+
+def pick(samples: Sequence[Answer], how: str, calibration: Calibration | None = None) -> Answer:
     """One of the samples of a question, with how far the others agree with it in its trace.
 
     "support": of which the largest share stands in the passages; "vote": with which the others agree most (mean token
     F1: self-consistency for answers in words, Wang et al. 2022, arXiv 2203.11171); "likelihood": of which the model is
-    surest. Of equals the earlier one; a refusal counts as an answer in a vote only. Raises KeyError for another way.
+    surest; "confidence": which the ``calibration`` takes for likeliest to be right (without one: as "support"). Of
+    equals the earlier one; a refusal counts as an answer in a vote only. Raises KeyError for another way.
     """
-    worth = {"support": _support, "vote": _agreement, "likelihood": _likelihood}[how]
+    ways: dict[str, Worth] = {"support": _support, "vote": _agreement, "likelihood": _likelihood}
+    if how == "confidence":
+        worth = _support if calibration is None else partial(_confidence, calibration)
+    else:
+        worth = ways[how]
     best = max(range(len(samples)), key=lambda n: (worth(samples, n), -n))
     chosen = samples[best]
     if len(samples) == 1:
         return chosen
     return replace(chosen, trace=replace(chosen.trace, agreement=_agreement(samples, best)))
+
+
+def _confidence(calibration: Calibration, samples: Sequence[Answer], n: int) -> float:
+    trace = replace(samples[n].trace, agreement=_agreement(samples, n))
+    return calibration.confidence(replace(samples[n], trace=trace))
 
 
 def _support(samples: Sequence[Answer], n: int) -> float:

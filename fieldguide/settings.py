@@ -359,7 +359,9 @@ class Answer(_Section):
         False, description="where the documents hold no answer, give the model's own, labelled so, before declining"
     )
     samples: int = Field(1, ge=1, le=16, description="answers drawn of each question, the first greedily")
-    pick: Literal["support", "vote", "likelihood"] = Field("support", description="which of several samples is given")
+    pick: Literal["support", "vote", "likelihood", "confidence"] = Field(
+        "support", description="which of several samples is given; confidence: by what `fieldguide calibrate` fitted"
+    )
     temperature: float = Field(0.7, gt=0, le=2, description="of the further samples")
     newest: bool = Field(True, description="where two documents contradict each other, answer from the newer one")
 

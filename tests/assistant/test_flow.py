@@ -93,6 +93,8 @@ def test_the_likeliest_sample_and_an_unknown_way(pages):
     assert pick([two, one], "likelihood").text == "9 miles"
     with pytest.raises(KeyError):
         pick([one], "luck")
+    assert pick([one, two], "confidence", by_support(0.5)).text == "12 feet"
+    assert pick([one, two], "confidence").text == "12 feet"  # without a calibration by support
 
 
 OLD, NEW = "The wing of the heron is 12 feet long.", "The wing of the heron is 14 feet long."
