@@ -11,6 +11,7 @@ from fieldguide.metrics import token_f1
 from fieldguide.types import Answer
 
 Worth = Callable[[Sequence[Answer], int], float]
+"""What the n-th of several samples is worth against the others; higher is better."""
 
 
 def pick(samples: Sequence[Answer], how: str, calibration: Calibration | None = None) -> Answer:
@@ -21,11 +22,11 @@ def pick(samples: Sequence[Answer], how: str, calibration: Calibration | None = 
     surest; "confidence": which the ``calibration`` takes for likeliest to be right (without one: as "support"). Of
     equals the earlier one; a refusal counts as an answer in a vote only. Raises KeyError for another way.
     """
-    ways: dict[str, Worth] = {"support": _support, "vote": _agreement, "likelihood": _likelihood}
-    if how == "confidence":
-        worth = _support if calibration is None else partial(_confidence, calibration)
-    else:
-        worth = ways[how]
+    by_confidence: Worth = _support if calibration is None else partial(_confidence, calibration)
+    ways: dict[str, Worth] = {
+        "support": _support, "vote": _agreement, "likelihood": _likelihood, "confidence": by_confidence,
+    }  # fmt: skip
+    worth = ways[how]
     best = max(range(len(samples)), key=lambda n: (worth(samples, n), -n))
     chosen = samples[best]
     if len(samples) == 1:
