@@ -157,8 +157,11 @@ def test_every_arm_is_asked_the_same_and_with_retrieval_over_the_very_same_passa
         traces = {arm: item["answers"][arm]["trace"] for arm in ORDER}
         assert [traces[arm]["adapter"] for arm in ORDER] == [None, None, adapter, adapter]
         assert [traces[arm]["context"] for arm in ORDER] == [None, context.hash, None, context.hash]
-        passages = [{"source": f"{p.chunk.document}.pdf", "pages": list(p.chunk.pages), "text": p.chunk.text, "rank": p.rank,
-                     "score": round(p.score, 4)} for p in context.passages]  # fmt: skip
+        passages = [
+            {"source": f"{p.chunk.document}.pdf", "pages": list(p.chunk.pages), "text": p.chunk.text, "rank": p.rank,
+             "score": round(p.score, 4)}
+            for p in context.passages
+        ]  # fmt: skip
         assert item["answers"]["base+RAG"]["passages"] == item["answers"]["tuned+RAG"]["passages"] == passages
 
 
