@@ -29,8 +29,8 @@ _STREAMED = 8  # prompts whose answers are streamed
 
 
 def measured(s: Session, asked: Sequence[TestQuestion]) -> dict[str, Any]:
-    """``ratio_vs_langchain``: questions a second by CTranslate2 in float32, which answers alike, over the chain's with our
-    batch size; ``_default``: with its own; ``same_engine``: by transformers as the chain; ``int8``: in 8 bits."""
+    """``ratio_vs_langchain``: questions a second by CTranslate2 in float32, which answers alike, over the chain's with
+    our batch size; ``_default``: with its own; ``same_engine``: by transformers as the chain; ``int8``: in 8 bits."""
     texts = [question.question for question in asked]
     assistant = s.assistant(s.retriever(), calibrated=False)
     contexts = [context for context in assistant.contexts(texts) if context is not None]
