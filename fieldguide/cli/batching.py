@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,8 +157,10 @@ class _Rows:
         self._assistant: Assistant = s.assistant(self._retriever, base=wish.base)
         self._wheres: dict[str, Filter] = {}
         self._recipes: dict[str, str | FieldguideError] = {"": self._retriever.recipe}
+        calibration = self._assistant.calibration
         self._decided = [
             s.generator.id, self._assistant.adapter or "", s.answering.model_dump_json(), answer_prompt_hash(),
+            json.dumps(calibration.as_json(), sort_keys=True) if calibration is not None else "",
         ]  # fmt: skip
         self.uses_adapter = self._assistant.adapter is not None
 

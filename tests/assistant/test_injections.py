@@ -1,7 +1,7 @@
 """Instructions planted in documents: they stay data, inside their passage, and change no answer.
 
-Fast: every kind through real ingestion, retrieval and answering with a scripted generator. Slow: the bundled model with
-the shipped reader answers the same with the planted text as without.
+Fast: every kind through real ingestion, retrieval and answering with a scripted generator. Slow: the bundled model
+obeys none of it, and says the same fact as without.
 """
 
 from __future__ import annotations
