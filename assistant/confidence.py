@@ -25,7 +25,8 @@ def signs(answer: Answer) -> dict[str, float]:
 
     *retrieval*: similarity of the best passage to the question; *likelihood*: mean log-likelihood of the tokens;
     *support*: share of the statements that a passage supports; *nearness*: share of the question's words around what is
-    cited, times the share of its numbers there (of two rows of a table, only the right one has them all);
+    cited, times the share of its numbers and numbered names there (of two rows of a table, only the right one has
+    them all);
     *agreement*: mean token F1 of the other samples.
     """
     out: dict[str, float] = {}
@@ -44,7 +45,7 @@ def signs(answer: Answer) -> dict[str, float]:
 
 def _nearness(answer: Answer) -> float:
     asked = set(align.content_tokens(answer.question))
-    numbers = {token for token in asked if token[0].isdigit()}
+    numbers = {token for token in asked if any(c.isdigit() for c in token)}
     around: set[str] = set()
     for citation in answer.citations:
         passage = answer.passages[citation.passage - 1].chunk

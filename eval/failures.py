@@ -53,8 +53,9 @@ CAUSES: Mapping[str, tuple[str, str]] = {
 
 
 def is_right(score: Mapping[str, Any]) -> bool:
-    """Whether an answer with these metrics counts as right."""
-    return bool(score["token_f1"] >= RIGHT_F1 or score["containment"] == 1.0)
+    """Whether an answer with these metrics counts as right: "60 ft" shares half of its words with "5,194 ft", and no
+    number, so where the reference has numbers they have to be stated."""
+    return bool(score["containment"] == 1.0 or (score["token_f1"] >= RIGHT_F1 and score.get("numeric") != 0.0))
 
 
 def cause(

@@ -20,6 +20,7 @@ from eval.failures import is_right
 from fieldguide import metrics
 from fieldguide.errors import NotReady
 from fieldguide.prompts import answer_prompt_hash
+from fieldguide.quantities import numeric_match
 from fieldguide.stats import Floats
 from fieldguide.types import Answer, Context, Retriever
 
@@ -77,7 +78,7 @@ def _right(question: DevQuestion, answer: Answer) -> bool:
     if not answer.text or not references:
         return False
     f1, held = (metric(answer.text, references) for metric in (metrics.token_f1, metrics.containment))
-    return is_right({"token_f1": f1, "containment": held})
+    return is_right({"token_f1": f1, "containment": held, "numeric": numeric_match(answer.text, references)})
 
 
 def fit(found: Sequence[Outcome], assistant: Assistant, wanted: float, seed: int) -> Calibration:

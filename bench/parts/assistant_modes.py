@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import random
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assistant.confidence import Calibration, risk_coverage
-from assistant.flow import Assistant
 from bench.parts.people import mmlongbench, shelf, tune
 from eval.dev_questions import DevQuestion, with_gold
 from eval.failures import is_right
 from eval.questions import TestQuestion, read_questions
 from eval.refusal import Outcome, fit, outcomes
 from fieldguide import metrics
+from fieldguide.cli import calibrating
 from fieldguide.cli.session import Session, session
+from fieldguide.errors import NotReady
+from fieldguide.quantities import numeric_match
 from fieldguide.stats import mean_interval
 from fieldguide.types import Answer
 
+_METRICS: Mapping[str, Callable[[str, Sequence[str]], float | None]] = {
+    "token_f1": metrics.token_f1, "containment": metrics.containment, "numeric": numeric_match,
+}  # fmt: skip
 _CHOOSING = 0.5  # of agxqa's tested documents, those that choose the threshold
 
 
@@ -46,29 +50,38 @@ class Bench:
 
 
 def citations(bench: Bench) -> dict[str, Any]:
-    """Precision and recall of citations by people's evidence pages, over both sets and of each."""
+    """Precision and recall of citations by people's evidence pages, over both sets and of each: of the answers that are
+    given with a confidence that the workspace's own dev pairs calibrated, and (``_all``) of whatever the model says."""
     rows: list[dict[str, Any]] = []
     for name in ("ntsb", "mmlongbench"):
         with session("bench", bench.workspace(name)) as s:
             asked = _drawn(s, bench.questions or 30)
-            for question, answer in zip(asked, _answers(s, asked), strict=True):
-                rows.append(_cited(name, question, answer))
+            try:
+                calibrating.run(s, None, bench.precision, 60, base=False)
+            except NotReady as error:
+                print(f"{name}: {error}")
+            assistant = s.assistant(s.retriever())
+            texts = [question.question for question in asked]
+            every = assistant.answer_over(texts, assistant.contexts(texts))
+            kept = assistant.decide(every)
+            rows += [_cited(name, *row) for row in zip(asked, every, kept, strict=True)]
     out: dict[str, Any] = {}
-    for label, part in (("", rows), *((f"_{n}", [r for r in rows if r["set"] == n]) for n in ("ntsb", "mmlongbench"))):
-        pages = [(gold, row["document"]) for row in part for gold in row["gold"]]
-        right = [(float(any(row["gold"])), row["document"]) for row in part if row["right"]]
-        out[f"citation_precision{label}"] = _interval(pages)
-        out[f"citation_recall{label}"] = _interval(right)
-        out[f"n{label}"] = len(part)
-        out[f"answered{label}"] = sum(bool(row["answer"]) for row in part)
-        print(f"{label or 'both'}: {out[f'n{label}']} questions, {len(pages)} citations on a page of the evidence "
-              f"{out[f'citation_precision{label}']}, {len(right)} right answers rightly cited "
-              f"{out[f'citation_recall{label}']}")  # fmt: skip
-    cited = [row for row in rows if row["quotes"]]
+    for name in ("", "ntsb", "mmlongbench"):
+        part = [row for row in rows if name in ("", row["set"])]
+        for label, given in (("", [row for row in part if row["given"]]), ("_all", part)):
+            key = f"{f'_{name}' if name else ''}{label}"
+            pages = [(gold, row["document"]) for row in given for gold in row["gold"]]
+            right = [(float(any(row["gold"])), row["document"]) for row in given if row["right"]]
+            out |= {
+                f"citation_precision{key}": _interval(pages), f"citation_recall{key}": _interval(right),
+                f"answered{key}": sum(bool(row["answer"]) for row in given), f"right{key}": len(right),
+            }  # fmt: skip
+        print(f"{name or 'both'}: { ({k: v for k, v in out.items() if not name or name in k}) }")
+    cited = [row for row in rows if row["quotes"] and row["given"]]
     for row in random.Random(0).sample(cited, min(30, len(cited))):
         shown = {key: row[key] for key in ("question", "answer", "quotes", "gold", "right")}
         print(json.dumps(shown, ensure_ascii=False))
-    return out
+    return out | {"n": len(rows)}
 
 
 def abstention(bench: Bench) -> dict[str, Any]:
@@ -138,22 +151,14 @@ def _curve(sure: Sequence[tuple[float, Outcome]], asked: int) -> list[tuple[floa
     return [(round(c, 3), round(r, 3)) for c, r in points[:: max(1, len(points) // 12)]]
 
 
-def _cited(name: str, question: TestQuestion, answer: Answer) -> dict[str, Any]:
+def _cited(name: str, question: TestQuestion, answer: Answer, kept: Answer) -> dict[str, Any]:
     gold = [float(c.document == question.document and c.page in question.pages) for c in answer.citations]
-    f1, held = (metric(answer.text, question.answers) for metric in (metrics.token_f1, metrics.containment))
+    found = {name: metric(answer.text, question.answers) for name, metric in _METRICS.items()}
     return {
         "set": name, "question": question.question, "answer": answer.text, "document": question.document or question.id,
-        "gold": gold, "right": bool(answer.text) and is_right({"token_f1": f1, "containment": held}),
+        "gold": gold, "right": bool(answer.text) and is_right(found), "given": not kept.abstained,
         "quotes": [c.quote for c in answer.citations],
     }  # fmt: skip
-
-
-def _answers(s: Session, asked: Sequence[TestQuestion]) -> list[Answer]:
-    assistant: Assistant = s.assistant(s.retriever())
-    started = time.perf_counter()
-    answers = assistant.answer([question.question for question in asked])
-    print(f"{len(asked)} answers in {time.perf_counter() - started:.0f} s")
-    return answers
 
 
 def _drawn(s: Session, limit: int) -> list[TestQuestion]:

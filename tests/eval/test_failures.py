@@ -69,3 +69,13 @@ def test_right_is_half_the_words_or_the_whole_reference() -> None:
     assert is_right({"token_f1": 0.5, "containment": 0.0})
     assert is_right({"token_f1": 0.1, "containment": 1.0})
     assert not is_right({"token_f1": 0.4, "containment": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "right"),
+    [("60 ft", "5,194 ft", False), ("5194 ft", "5,194 ft", True), ("the north wing", "north wing", True), ("a", "b", False)],
+)
+def test_an_answer_with_other_numbers_is_not_right(answer: str, reference: str, right: bool) -> None:
+    score = {"token_f1": token_f1(answer, reference), "containment": containment(answer, reference),
+             "numeric": numeric_match(answer, reference)}  # fmt: skip
+    assert is_right(score) is right
