@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 
 from eval.failures import CAUSES, cause, is_right, table
+from fieldguide.metrics import containment, token_f1
+from fieldguide.quantities import numeric_match
 
 PAGE = "The heron wing is 12 feet long. The heron crew was 4 people."
 GOLD = ("heron.pdf", [1])
@@ -73,7 +75,12 @@ def test_right_is_half_the_words_or_the_whole_reference() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "reference", "right"),
-    [("60 ft", "5,194 ft", False), ("5194 ft", "5,194 ft", True), ("the north wing", "north wing", True), ("a", "b", False)],
+    [
+        ("60 ft", "5,194 ft", False),
+        ("5194 ft", "5,194 ft", True),
+        ("the north wing", "north wing", True),
+        ("a", "b", False),
+    ],
 )
 def test_an_answer_with_other_numbers_is_not_right(answer: str, reference: str, right: bool) -> None:
     score = {"token_f1": token_f1(answer, reference), "containment": containment(answer, reference),
