@@ -1,8 +1,8 @@
 """When to decline: a confidence fitted on dev questions, and the threshold for a wanted precision.
 
 Every dev question is answered over its passages as they are served, and a part of them also over passages without the
-one that holds the answer, where any answer is wrong. Chances are cross-validated by document, so that the threshold
-is chosen on documents that the regression has not seen.
+one that holds the answer, where any answer is wrong. Chances are cross-validated by document (of fewer than five
+documents by question), so that the threshold is chosen on answers that the regression has not seen.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def fit(found: Sequence[Outcome], assistant: Assistant, wanted: float, seed: int
     table = [signs(one.answer) for one in given]
     names = tuple(name for name in SIGNS if all(name in row for row in table) and len({r[name] for r in table}) > 1)
     values = np.array([[row[name] for name in names] for row in table])
-    chances = _cross_validated(values, right, [one.cluster for one in given], seed)
+    chances = _cross_validated(values, right, _groups(given), seed)
     threshold = float(threshold_for(list(chances), list(right), wanted))
     kept = chances >= threshold
     declined = [one for one in found if not one.answer.text] + [
@@ -121,16 +121,22 @@ def fit(found: Sequence[Outcome], assistant: Assistant, wanted: float, seed: int
     )  # fmt: skip
 
 
+def _groups(given: Sequence[Outcome]) -> list[str]:
+    """What is held out together: documents, or where they are too few to learn from the others, questions."""
+    documents = [one.cluster for one in given]
+    return documents if len(set(documents)) >= _FOLDS else [one.answer.question for one in given]
+
+
 def _cross_validated(values: Floats, right: Any, clusters: Sequence[str], seed: int) -> Floats:
-    """The chance of each answer, from a regression over the answers about other documents."""
-    from sklearn.model_selection import GroupKFold
+    """The chance of each answer, from a regression over the answers of other clusters."""
+    from sklearn.model_selection import StratifiedGroupKFold
 
     folds = min(_FOLDS, len(set(clusters)))
     if folds < 2:
         means, scales, weights, intercept = _regression(values, right)
         return _chances((values - means) / scales, weights, intercept)
     out = np.zeros(len(right))
-    splits = GroupKFold(folds, shuffle=True, random_state=seed).split(values, right, clusters)
+    splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, right, clusters)
     for train, test in splits:
         if right[train].all() or not right[train].any():
             out[test] = right[train].mean()

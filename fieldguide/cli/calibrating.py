@@ -77,7 +77,7 @@ def run(s: Session, file: Path | None, precision: float, max_questions: int, *, 
     s.say(
         f"Of {m['n']} dev answers the model gave {m['answered_by_model']}, {_share(m['precision_without'])} of them "
         f"right. From a confidence of {made.threshold:.2f} on: {_share(m['coverage'])} of the questions are answered, "
-        f"{_share(m['precision'])} of these answers are right (cross-validated by document)."
+        f"{_share(m['precision'])} of these answers are right (cross-validated)."
     )
     if m["precision"] is None or m["precision"] < precision:
         s.say(f"The wanted {_share(precision)} were not reached: this is the best that the signs can do.")

@@ -44,7 +44,7 @@ def test_a_confidence_is_fitted_told_and_used(cli, shelf, scripted, tmp_path):
     assert done.code == 0, done.err
     assert done.json["measured"]["precision"] == 1.0
     assert done.json["measured"]["refusal_recall"] > 0.8
-    assert "of these answers are right (cross-validated by document)" in done.err
+    assert "of these answers are right (cross-validated)" in done.err
     sure = cli("ask", "-w", shelf, "Which flying club owned the Reims F172 M?", "--json")
     assert sure.json["text"] == RIGHT
     assert sure.json["confidence"] > 0.8
