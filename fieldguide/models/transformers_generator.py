@@ -213,7 +213,12 @@ class TransformersGenerator:
         return next((i for i, token in enumerate(new) if token in self._end_ids), None)
 
     def _finish(
-        self, prompt_tokens: int, new: list[int], stop: tuple[str, ...], active: str | None, likelihood: float | None
+        self,
+        prompt_tokens: int,
+        new: list[int],
+        stop: tuple[str, ...],
+        active: str | None,
+        likelihood: float | None = None,
     ) -> Generation:
         end = self._end(new)
         text, stopped = cut_at(decode(self.tokenizer, new[:end]), stop)
