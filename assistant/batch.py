@@ -37,8 +37,9 @@ class Outcome:
     """What a question came to, in the columns of the file of answers.
 
     ``citations`` reads 'file.pdf p. 3: "quote"; …' and ``sources`` "file.pdf p. 3; …"; ``unsupported`` holds the
-    statements that no passage supports. ``reason`` is why it failed, a sentence. ``trace`` is JSON: model, adapter,
-    hashes of prompt, context and index, tokens, seconds.
+    statements that no passage supports. ``reason`` is why it failed, a sentence, or what else has to be known of an
+    answer: from memory, too unsure, contradicted by another document. ``trace`` is JSON: model, adapter, hashes of
+    prompt, context and index, tokens, seconds.
     """
 
     answer: str
@@ -65,9 +66,23 @@ def outcome_of(answer: Answer, documents: Mapping[str, Document]) -> Outcome:
         sources="; ".join(dict.fromkeys(place for place, _ in cited)),
         unsupported="; ".join(plain["unsupported"]),
         status="not in the documents" if plain["abstained"] else "answered",
-        reason="",
+        reason=_remark(plain),
         trace=json.dumps(trace, ensure_ascii=False, separators=(",", ":")),
     )
+
+
+def _remark(answer: Mapping[str, Any]) -> str:
+    """What a reader of the sheet has to know of an answer beside its citations."""
+    said = []
+    if answer["origin"] == "memory":
+        said.append("From the model's memory: the documents hold nothing about this.")
+    if answer["withheld"]:
+        said.append(f"Too unsure to answer (confidence {answer['confidence'] or 0.0:.2f}).")
+    said += [
+        f'{c["other_source"]} p. {c["other_span"]["page"]} says otherwise: "{visible(c["other"])}"'
+        for c in answer["conflicts"]
+    ]
+    return " ".join(said)
 
 
 def failed(reason: str) -> Outcome:

@@ -1,5 +1,7 @@
 """The flow of batch answering on made-up questions, its journal, and the retriever that goes by question."""
 
+from dataclasses import replace
+
 import pytest
 
 from assistant.answer import answer_in_context
@@ -9,7 +11,7 @@ from assistant.journal import Journal
 from fieldguide.errors import FieldguideError, IntegrityError
 from fieldguide.models.scripted import ScriptedGenerator
 from fieldguide.settings import Answer as Settings
-from fieldguide.types import Context
+from fieldguide.types import Answer, Conflict, Context, Document, Span, Trace
 
 
 def asked(*questions, where=""):
@@ -162,3 +164,20 @@ def test_each_question_goes_to_its_retriever_together_with_those_that_go_there_t
     assert routed.retrieve(["d", "a"], 3) == [["x3"], ["all3"]]
     assert (routed.index_id, routed.recipe, routed.k, routed.context([]).policy) == ("i", "r", 2, "all")
     assert routed.contexts([]) == []
+
+
+def test_what_has_to_be_known_of_an_answer_stands_in_the_sheet() -> None:
+    trace = Trace("m", None, "p", "c", "i", 1, 1, "stop")
+    conflict = Conflict("12 feet", Span(1, 0, 7), "d1", "It is 14 feet.", Span(3, 0, 14), "d2", "d2")
+    documents = {name: Document(name, f"/shelf/{name}.pdf", name) for name in ("d1", "d2")}
+    plain = Answer("?", "12 feet", (), (), (), False, trace)
+    memory = replace(plain, origin="memory")
+    unsure = replace(plain, text="", abstained=True, withheld="9 miles", confidence=0.2)
+    reasons = [
+        outcome_of(answer, documents).reason
+        for answer in (plain, memory, unsure, replace(plain, conflicts=(conflict,)))
+    ]
+    assert reasons == [
+        "", "From the model's memory: the documents hold nothing about this.", "Too unsure to answer (confidence 0.20).",
+        'd2.pdf p. 3 says otherwise: "It is 14 feet."',
+    ]  # fmt: skip
