@@ -178,6 +178,8 @@ def test_what_has_to_be_known_of_an_answer_stands_in_the_sheet() -> None:
         for answer in (plain, memory, unsure, replace(plain, conflicts=(conflict,)))
     ]
     assert reasons == [
-        "", "From the model's memory: the documents hold nothing about this.", "Too unsure to answer (confidence 0.20).",
+        "",
+        "From the model's memory: the documents hold nothing about this.",
+        "Too unsure to answer (confidence 0.20).",
         'd2.pdf p. 3 says otherwise: "It is 14 feet."',
     ]  # fmt: skip
