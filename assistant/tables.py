@@ -7,7 +7,6 @@ what the cells mean.
 from __future__ import annotations
 
 import csv
-import json
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fieldguide.errors import FieldguideError
-from ingest.qa.sheets import csv_table, decoded, load_openpyxl, plain, uncoded
+from ingest.qa.sheets import csv_table, decoded, json_objects, load_openpyxl, plain, uncoded
 
 SUFFIXES = (".csv", ".xlsx", ".jsonl", ".parquet")
 ABSENT: Final = object()
@@ -108,19 +107,10 @@ def _csv(path: Path) -> Table:
 
 
 def _json_lines(text: str) -> Table:
-    read: list[tuple[int, dict[str, Any], str]] = []
-    for line, written in enumerate(text.split("\n"), 1):
-        if not written.strip():
-            continue
-        try:
-            value = json.loads(written)
-        except (ValueError, RecursionError) as error:
-            read.append((line, {"unreadable": written}, f"Line {line} is not JSON ({error})."))
-            continue
-        if isinstance(value, dict):
-            read.append((line, value, ""))
-        else:
-            read.append((line, {"unreadable": written}, f"Line {line} is not a JSON object."))
+    read = [
+        (line, {"unreadable": written}, f"Line {line} is {fault}.") if fault else (line, value, "")
+        for line, written, value, fault in json_objects(text)
+    ]
     columns = tuple(dict.fromkeys(name for _, value, _ in read for name in value))
     rows = (Row(line, tuple(value.get(name, ABSENT) for name in columns), fault) for line, value, fault in read)
     return Table(columns, tuple(rows))

@@ -17,6 +17,11 @@ from fieldguide.settings import Retrieval
 from fieldguide.types import Chunk, Retriever
 from tuning.examples import choose, holds_evidence
 
+NO_QUESTIONS = (
+    "There are no dev questions: give a file with --questions, or ingest at least three documents and run "
+    "`fieldguide qa`, so that one of them is kept for choosing settings."
+)
+
 
 class Switchable(Retriever, Protocol):
     """A retriever whose switches can be set otherwise over the same opened index."""

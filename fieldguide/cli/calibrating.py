@@ -50,7 +50,7 @@ def calibrate(
 
 def run(s: Session, file: Path | None, precision: float, max_questions: int, *, base: bool) -> dict[str, Any]:
     """The work of the verb on an opened session."""
-    from eval.dev_questions import dev_questions, unanswerable_pairs
+    from eval.dev_questions import NO_QUESTIONS, dev_questions, unanswerable_pairs
     from eval.refusal import fit, outcomes
     from fieldguide.errors import NotReady
     from fieldguide.files import write_json
@@ -60,10 +60,7 @@ def run(s: Session, file: Path | None, precision: float, max_questions: int, *, 
     if file is None:
         questions += unanswerable_pairs(s.catalog, max_questions, seed)
     if not questions:
-        raise NotReady(
-            "There are no dev questions: give a file with --questions, or ingest at least three documents and run "
-            "`fieldguide qa`, so that one of them is kept for choosing settings."
-        )
+        raise NotReady(NO_QUESTIONS)
     retriever = s.retriever()
     assistant = s.assistant(retriever, base=base, calibrated=False)
     total = len(questions) + round(REMOVED * sum(bool(question.gold) for question in questions))

@@ -24,17 +24,14 @@ def tune_context(
     from eval.answering import Answering
     from eval.context_choice import STEP, most_answers
     from eval.context_choice import tune_context as run
-    from eval.dev_questions import dev_questions, documents_of
+    from eval.dev_questions import NO_QUESTIONS, dev_questions, documents_of
     from eval.plots import plot_context
     from fieldguide.files import write_atomically, write_json
 
     settings = s.settings
     questions = dev_questions(s.catalog, questions_file, max_questions, settings.compare.seed)
     if not questions:
-        raise NotReady(
-            "There are no dev questions: give a file with --questions, or ingest at least three documents and run "
-            "`fieldguide qa`, so that one of them is kept for choosing settings."
-        )
+        raise NotReady(NO_QUESTIONS)
     ks = sorted({*ks, settings.retrieval.k})
     answers = most_answers(len(questions), ks)
     listed = ", ".join(map(str, ks))

@@ -150,17 +150,23 @@ def decoded(path: Path) -> tuple[str, str]:
         return raw.decode("cp1252"), "cp1252"
 
 
-def _json_rows(text: str, known: Mapping[str, str]) -> Iterator[Row]:
+def json_objects(text: str) -> Iterator[tuple[int, str, dict[str, Any], str]]:
+    """Of each line that is not blank its number from 1, what is written, the object, and why there is none ("")."""
     for line, written in enumerate(text.split("\n"), 1):
         if not written.strip():
             continue
         try:
             value = json.loads(written)
         except (ValueError, RecursionError) as error:
-            yield Row(line, {}, f"not JSON ({error})")
+            yield line, written, {}, f"not JSON ({error})"
             continue
-        if not isinstance(value, dict):
-            yield Row(line, {}, "not a JSON object")
+        yield (line, written, value, "") if isinstance(value, dict) else (line, written, {}, "not a JSON object")
+
+
+def _json_rows(text: str, known: Mapping[str, str]) -> Iterator[Row]:
+    for line, _, value, fault in json_objects(text):
+        if fault:
+            yield Row(line, {}, fault)
             continue
         cells = {known.get(spelling(key), ""): plain(cell) for key, cell in value.items()}
         yield Row(line, {name: cell for name, cell in cells.items() if name})
